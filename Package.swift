@@ -1,0 +1,56 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// C libraries, as Debian packages them; see the Makefile for the list that installs them.
+let systemLibraries: [Target] = [
+  .systemLibrary(
+    name: "COpenBLAS", path: "Modules/COpenBLAS", providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),
+  .systemLibrary(name: "CTurboJPEG", path: "Modules/CTurboJPEG", providers: [.apt(["libturbojpeg0-dev"])]),
+  .systemLibrary(name: "CPNG", path: "Modules/CPNG", providers: [.apt(["libpng-dev"])]),
+  .systemLibrary(name: "CZlib", path: "Modules/CZlib", providers: [.apt(["zlib1g-dev"])]),
+]
+
+let libraries: [Target] = [
+  .target(name: "Kernels"),
+  .target(name: "LinearAlgebra", dependencies: ["COpenBLAS", "Kernels"]),
+  .target(name: "Tensors", dependencies: ["LinearAlgebra", "Kernels"]),
+  .target(name: "NeuralNetworks", dependencies: ["Tensors"]),
+  .target(name: "CovariancePooling", dependencies: ["NeuralNetworks", "Tensors", "LinearAlgebra"]),
+  .target(name: "Inference", dependencies: ["Tensors", "LinearAlgebra", "Kernels"]),
+  .target(name: "Checkpoints", dependencies: ["Tensors", "CZlib"]),
+  .target(name: "Vision", dependencies: ["Tensors", "CTurboJPEG", "CPNG", "CZlib"]),
+  .target(
+    name: "ModelZoo",
+    dependencies: ["NeuralNetworks", "CovariancePooling", "Inference", "Checkpoints", "Vision"]),
+]
+
+let tools: [Target] = [
+  .executableTarget(
+    name: "zoo-eval",
+    dependencies: ["ModelZoo", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+  .executableTarget(name: "classify", dependencies: ["ModelZoo"], path: "Examples/classify"),
+]
+
+let tests: [Target] = [
+  .target(name: "TestSupport", dependencies: ["Tensors"], path: "Tests/TestSupport"),
+  .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "TestSupport"]),
+  .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
+  .testTarget(name: "NeuralNetworksTests", dependencies: ["NeuralNetworks", "TestSupport"]),
+  .testTarget(name: "CovariancePoolingTests", dependencies: ["CovariancePooling", "TestSupport"]),
+  .testTarget(name: "InferenceTests", dependencies: ["Inference", "NeuralNetworks", "TestSupport"]),
+  .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
+  .testTarget(name: "VisionTests", dependencies: ["Vision", "TestSupport"]),
+  .testTarget(name: "ModelZooTests", dependencies: ["ModelZoo", "TestSupport"]),
+]
+
+let package = Package(
+  name: "swift-covpool",
+  platforms: [.macOS(.v15)],
+  products: libraries.map { .library(name: $0.name, targets: [$0.name]) }
+    + [.executable(name: "zoo-eval", targets: ["zoo-eval"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+  ],
+  targets: systemLibraries + libraries + tools + tests,
+  swiftLanguageModes: [.v6]
+)
