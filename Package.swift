@@ -15,13 +15,13 @@ let libraries: [Target] = [
   .target(name: "LinearAlgebra", dependencies: ["COpenBLAS", "Kernels"]),
   .target(name: "Tensors", dependencies: ["LinearAlgebra", "Kernels"]),
   .target(name: "NeuralNetworks", dependencies: ["Tensors"]),
-  .target(name: "CovariancePooling", dependencies: ["NeuralNetworks", "Tensors", "LinearAlgebra"]),
+  .target(name: "CovariancePooling", dependencies: ["NeuralNetworks", "Tensors", "LinearAlgebra", "Kernels"]),
   .target(name: "Inference", dependencies: ["Tensors", "LinearAlgebra", "Kernels"]),
   .target(name: "Checkpoints", dependencies: ["Tensors", "CZlib"]),
   .target(name: "Vision", dependencies: ["Tensors", "CTurboJPEG", "CPNG", "CZlib"]),
   .target(
     name: "ModelZoo",
-    dependencies: ["NeuralNetworks", "CovariancePooling", "Inference", "Checkpoints", "Vision"]),
+    dependencies: ["NeuralNetworks", "CovariancePooling", "Inference", "Checkpoints", "Vision", "Kernels"]),
 ]
 
 let tools: [Target] = [
@@ -36,11 +36,14 @@ let tests: [Target] = [
   .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "TestSupport"]),
   .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
   .testTarget(name: "NeuralNetworksTests", dependencies: ["NeuralNetworks", "TestSupport"]),
-  .testTarget(name: "CovariancePoolingTests", dependencies: ["CovariancePooling", "TestSupport"]),
+  .testTarget(
+    name: "CovariancePoolingTests", dependencies: ["CovariancePooling", "TestSupport"],
+    resources: [.copy("Resources")]),
   .testTarget(name: "InferenceTests", dependencies: ["Inference", "NeuralNetworks", "TestSupport"]),
   .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
   .testTarget(name: "VisionTests", dependencies: ["Vision", "TestSupport"]),
-  .testTarget(name: "ModelZooTests", dependencies: ["ModelZoo", "TestSupport"]),
+  .testTarget(
+    name: "ModelZooTests", dependencies: ["ModelZoo", "Inference", "TestSupport"], resources: [.copy("Resources")]),
 ]
 
 let package = Package(

@@ -1,1 +1,27 @@
 #include "kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "dispatch.h"
+
+#define T float
+#define NAME(kernel) covpool_##kernel##_f32
+#include "kernels_of_type.h"
+#undef T
+#undef NAME
+
+#define T double
+#define NAME(kernel) covpool_##kernel##_f64
+#include "kernels_of_type.h"
+
+KERNEL void covpool_center_rows_to_double(const float *x, double *y, ptrdiff_t rows, ptrdiff_t columns) {
+  for (ptrdiff_t r = 0; r < rows; r++) {
+    const float *in = x + r * columns;
+    double *out = y + r * columns;
+    double sum = 0;
+    for (ptrdiff_t c = 0; c < columns; c++) sum += in[c];
+    double mean = sum / (double)columns;
+    for (ptrdiff_t c = 0; c < columns; c++) out[c] = in[c] - mean;
+  }
+}

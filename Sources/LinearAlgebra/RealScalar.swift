@@ -29,7 +29,9 @@ package func forPrecision<Scalar: RealScalar, Result>(
 
 extension UnsafePointer where Pointee: RealScalar {
   /// The same memory as single-precision numbers; only where `Pointee` is `Float`.
-  @inline(__always) package var float: UnsafePointer<Float> { UnsafeRawPointer(self).assumingMemoryBound(to: Float.self) }
+  @inline(__always) package var float: UnsafePointer<Float> {
+    UnsafeRawPointer(self).assumingMemoryBound(to: Float.self)
+  }
   /// The same memory as double-precision numbers; only where `Pointee` is `Double`.
   @inline(__always) package var double: UnsafePointer<Double> {
     UnsafeRawPointer(self).assumingMemoryBound(to: Double.self)

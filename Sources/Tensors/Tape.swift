@@ -24,7 +24,7 @@ public final class Tape<Scalar: RealScalar>: Sendable {
   /// One applied operation.
   public struct Step: Sendable {
     /// What was applied.
-    public let operation: any Operation
+    public let operation: any TensorOperation
     /// Indices of the inputs in `values`.
     public let inputs: [Int]
     /// Index of the result in `values`.
@@ -53,7 +53,9 @@ public final class Tape<Scalar: RealScalar>: Sendable {
   /// `tensor` as a leaf of this tape; what is computed from the result is recorded.
   public func leaf(_ tensor: Tensor<Scalar>, name: String? = nil) -> Tensor<Scalar> {
     let plain = tensor.detached
-    return Tensor(shape: plain.shape, storage: plain.storage, recording: append(Value(shape: plain.shape, name: name, tensor: plain)))
+    return Tensor(
+      shape: plain.shape, storage: plain.storage,
+      recording: append(Value(shape: plain.shape, name: name, tensor: plain)))
   }
 
   /// A leaf of a symbolic tape that has a shape and no values: the input of a network.
@@ -72,7 +74,7 @@ public final class Tape<Scalar: RealScalar>: Sendable {
   }
 
   /// Applies an operation to tensors of this tape; tensors of no tape are recorded as anonymous leaves.
-  func record(_ operation: some Operation, _ inputs: [Tensor<Scalar>]) -> Tensor<Scalar> {
+  func record(_ operation: some TensorOperation, _ inputs: [Tensor<Scalar>]) -> Tensor<Scalar> {
     let indices = inputs.map { input -> Int in
       guard let recording = input.recording else { return index(of: leaf(input)) }
       precondition(recording.tape === self, "\(operation.name): inputs are on two different tapes")

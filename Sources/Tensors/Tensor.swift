@@ -7,7 +7,7 @@
 public struct Tensor<Scalar: RealScalar>: Sendable {
   /// The extents, outermost first.
   public let shape: Shape
-  /// The numbers; `nil` for a tensor of a symbolic trace, which has a shape and a history but no values.
+  /// The numbers; `nil` for a parameter that is not initialised and for results in a symbolic trace.
   package var storage: TensorStorage<Scalar>?
   /// Where this tensor was recorded, if it was.
   package var recording: Recording<Scalar>?
@@ -106,7 +106,8 @@ public struct Tensor<Scalar: RealScalar>: Sendable {
   package var pointer: UnsafePointer<Scalar> {
     guard let storage else {
       preconditionFailure(
-        "a tensor of shape \(shape) in a symbolic trace has no values; a network's forward must not look at them")
+        "a tensor of shape \(shape) has no values: a parameter must be initialised or loaded before it is used, and in a "
+          + "symbolic trace a network must not look at values")
     }
     return UnsafePointer(storage.pointer)
   }
@@ -115,8 +116,16 @@ public struct Tensor<Scalar: RealScalar>: Sendable {
 extension Tensor: CustomStringConvertible {
   /// The type, the shape and up to eight scalars.
   public var description: String {
-    guard storage != nil else { return "Tensor<\(Scalar.self)>\(shape) (symbolic)" }
+    guard storage != nil else { return "Tensor<\(Scalar.self)>\(shape) (no values)" }
     let shown = withUnsafeScalars { $0.prefix(8).map { "\($0)" } }.joined(separator: ", ")
     return "Tensor<\(Scalar.self)>\(shape)(\(shown)\(scalarCount > 8 ? ", …" : ""))"
   }
+}
+
+extension Tensor {
+  /// A tensor that has a shape and no values yet: a parameter before it is initialised or loaded.
+  public static func uninitialized(_ shape: Shape) -> Tensor { Tensor(shape: shape, storage: nil) }
+
+  /// Whether there are values to compute with.
+  public var hasValues: Bool { storage != nil }
 }

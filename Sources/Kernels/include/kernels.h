@@ -1,7 +1,71 @@
+// Loops over plain memory. Nothing here allocates, chooses an algorithm or knows what a tensor is.
+//
+// Every kernel exists for float (`_f32`) and double (`_f64`). On x86-64 Linux each is compiled for AVX-512, AVX2 and
+// the baseline, and the loader picks the one the processor runs.
+
 #ifndef COVPOOL_KERNELS_H
 #define COVPOOL_KERNELS_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+/// A hint to the processor that the thread is spinning.
+static inline void covpool_spin_hint(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+/// The window of a convolution or pooling over one plane: [height, width] in, [.., out_width] out.
+typedef struct {
+  ptrdiff_t channels, height, width;
+  ptrdiff_t kernel_height, kernel_width;
+  ptrdiff_t stride;
+  ptrdiff_t pad_top, pad_left;
+  ptrdiff_t out_height, out_width;
+} covpool_window;
+
+#define COVPOOL_DECLARE(T, suffix)                                                                                     \
+  /* columns[(c, ky, kx), p - first] = the input pixel under tap (ky, kx) of output pixel p, 0 in the padding, for     \
+     first <= p < last; rows of `columns` are last - first long. */                                                    \
+  void covpool_im2col_##suffix(const covpool_window *w, const T *x, ptrdiff_t first, ptrdiff_t last, T *columns);      \
+  /* y += bias[row], += residual, max(., 0), each where asked for (bias, residual may be NULL); rows of `columns`. */  \
+  void covpool_epilogue_##suffix(T *y, ptrdiff_t y_stride, const T *bias, const T *residual,                           \
+                                 ptrdiff_t residual_stride, int relu, ptrdiff_t rows, ptrdiff_t columns);              \
+  /* y[c, p] = x[c, p] * scale[c] + shift[c]; may be in place. */                                                      \
+  void covpool_scale_shift_##suffix(const T *x, const T *scale, const T *shift, T *y, ptrdiff_t channels,              \
+                                    ptrdiff_t pixels);                                                                 \
+  void covpool_relu_##suffix(const T *x, T *y, ptrdiff_t count);                                                       \
+  void covpool_add_##suffix(const T *a, const T *b, T *y, ptrdiff_t count);                                            \
+  /* Maximum over the window, padding never wins; scratch holds width numbers. */                                      \
+  void covpool_max_pool_##suffix(const covpool_window *w, const T *x, T *y, T *scratch);                               \
+  /* Mean over the window's pixels inside the plane. */                                                                \
+  void covpool_average_pool_##suffix(const covpool_window *w, const T *x, T *y);                                       \
+  /* Row sums, accumulated in double. */                                                                               \
+  void covpool_row_means_##suffix(const T *x, T *means, ptrdiff_t rows, ptrdiff_t columns);                            \
+  /* y[r, c] = x[r, c] - means[r]; returns the sum of squares of x, in double. */                                      \
+  double covpool_center_##suffix(const T *x, const T *means, T *y, ptrdiff_t rows, ptrdiff_t columns);                 \
+  /* y = a * I + b * x for square x of size n; may be in place. */                                                     \
+  void covpool_scaled_identity_plus_##suffix(T a, T b, const T *x, T *y, ptrdiff_t n);                                 \
+  /* The upper triangle with diagonal, row by row: n (n + 1) / 2 numbers. */                                           \
+  void covpool_upper_triangle_##suffix(const T *x, T *y, ptrdiff_t n);                                                 \
+  /* y[i] = lower triangle mirrored from the upper. */                                                                 \
+  void covpool_mirror_upper_##suffix(T *x, ptrdiff_t n);                                                               \
+  void covpool_scale_##suffix(const T *x, T factor, T *y, ptrdiff_t count);                                            \
+  /* y[i] = low + (high - low) * u(i), u uniform in [0, 1) from a counter-based generator: a function of seed, i. */   \
+  void covpool_uniform_##suffix(uint64_t seed, uint64_t first, T low, T high, T *y, ptrdiff_t count);                  \
+  /* y[i] = deviation * standard normal (Box-Muller), a function of seed and i. */                                     \
+  void covpool_normal_##suffix(uint64_t seed, uint64_t first, T deviation, T *y, ptrdiff_t count);          \
+  /* Whether no number is NaN or infinite. */                                                                          \
+  int covpool_all_finite_##suffix(const T *x, ptrdiff_t count);
+
+COVPOOL_DECLARE(float, f32)
+COVPOOL_DECLARE(double, f64)
+#undef COVPOOL_DECLARE
+
+/// Centres rows of single-precision numbers in double precision: y[r, c] = x[r, c] - mean of row r.
+void covpool_center_rows_to_double(const float *x, double *y, ptrdiff_t rows, ptrdiff_t columns);
 
 #endif

@@ -3,7 +3,7 @@
 /// An operation is a value: its properties are the attributes (stride, iterations), its inputs are tensors, weights
 /// among them. Everything else reads operations off a `Tape`: a plan folds and fuses them, the model summary counts
 /// them. Conform a type of your own and call it with `applied(to:)`; networks and plans take it like any other.
-public protocol Operation: Sendable {
+public protocol TensorOperation: Sendable {
   /// What the operation is called in summaries and messages.
   var name: String { get }
 
@@ -11,17 +11,24 @@ public protocol Operation: Sendable {
   /// - Precondition: the inputs fit; otherwise the implementation stops with the operation and the shapes.
   func outputShape(_ inputs: [Shape]) -> Shape
 
-  /// The result for these inputs.
+  /// Computes the result for these inputs into memory of the result's size, all of which it writes.
+  func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>)
+
+  /// The result for these inputs as a new tensor; by default through `forward(_:into:)`.
   func forward<Scalar>(_ inputs: [Tensor<Scalar>]) -> Tensor<Scalar>
 
   /// Multiply-adds of `forward`, as papers count them: products of convolutions and classifiers.
   func multiplyAdds(_ inputs: [Shape]) -> Int
 }
 
-extension Operation {
+extension TensorOperation {
   public var name: String { "\(Self.self)" }
 
   public func multiplyAdds(_ inputs: [Shape]) -> Int { 0 }
+
+  public func forward<Scalar>(_ inputs: [Tensor<Scalar>]) -> Tensor<Scalar> {
+    Tensor(outputShape(inputs.map(\.shape))) { forward(inputs, into: $0) }
+  }
 
   /// The result for these inputs, recorded where one of them is on a tape.
   public func applied<Scalar>(to inputs: Tensor<Scalar>...) -> Tensor<Scalar> { applied(to: inputs) }

@@ -1,0 +1,72 @@
+import Kernels
+@_exported import NeuralNetworks
+
+/// The covariance of the channels of each sample: Σ = X̃ X̃ᵀ / N, X̃ the features with each channel's mean removed.
+///
+/// Input `[B, d, …]` with N positions in the trailing axes, result `[B, d, d]`. N, not N − 1, divides, as in iSQRT-COV
+/// (Li et al. 2018, eq. 1). Constant features give Σ = 0 exactly: what rounding leaves of them is cut off, so that a
+/// normalisation does not amplify it.
+public struct Covariance: TensorOperation {
+  /// The operation.
+  public init() {}
+
+  public func outputShape(_ inputs: [Shape]) -> Shape {
+    require(inputs.count == 1 && inputs[0].rank >= 3, "expected [B, d, …]", inputs)
+    require(inputs[0].dropFirst(2).reduce(1, *) > 0, "no positions to take the covariance over", inputs)
+    return [inputs[0][0], inputs[0][1], inputs[0][1]]
+  }
+
+  public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
+    let shape = inputs[0].shape
+    let (d, positions) = (shape[1], shape.dropFirst(2).reduce(1, *))
+    let (x, sigma) = (inputs[0].pointer, result.baseAddress!)
+    WorkerPool.shared.forEach(shape[0]) { sample in
+      withScratch(of: Scalar.self, d * positions + d) { scratch in
+        let (centered, output) = (scratch + d, sigma + sample * d * d)
+        let squares = center(x + sample * d * positions, into: centered, means: scratch, rows: d, columns: positions)
+        multiplyByTranspose(
+          MatrixView(centered, rows: d, columns: positions), into: output, scale: 1 / Scalar(positions))
+        if isRounding(trace: trace(output, size: d), squares: squares, d: d, positions: positions, of: Scalar.self) {
+          output.update(repeating: 0, count: d * d)
+        }
+      }
+    }
+  }
+}
+
+/// Removes each row's mean; returns the sum of the squares of `x`.
+private func center<Scalar: RealScalar>(
+  _ x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Scalar>, means: UnsafeMutablePointer<Scalar>, rows: Int,
+  columns: Int
+) -> Double {
+  forPrecision(
+    of: Scalar.self,
+    float: {
+      covpool_row_means_f32(x.float, means.float, rows, columns)
+      return covpool_center_f32(x.float, means.float, y.float, rows, columns)
+    },
+    double: {
+      covpool_row_means_f64(x.double, means.double, rows, columns)
+      return covpool_center_f64(x.double, means.double, y.double, rows, columns)
+    })
+}
+
+/// Whether a trace is no more than what rounding leaves of constant features: d · (8 ε)² times the mean square.
+func isRounding<Scalar: RealScalar>(
+  trace: Scalar, squares: Double, d: Int, positions: Int, of _: Scalar.Type
+) -> Bool {
+  let unit = 8 * Double(Scalar.ulpOfOne)
+  return Double(trace) <= Double(d) * unit * unit * squares / Double(d * positions)
+}
+
+/// The sum of the diagonal of an n×n matrix, accumulated in double precision.
+func trace<Scalar: RealScalar>(_ matrix: UnsafePointer<Scalar>, size n: Int) -> Scalar {
+  var sum = 0.0
+  for i in 0..<n { sum += Double(matrix[i * (n + 1)]) }
+  return Scalar(sum)
+}
+
+/// The sum of the diagonal of an n×n matrix, accumulated in double precision.
+func trace<Scalar: RealScalar>(_ matrix: UnsafeMutablePointer<Scalar>, size n: Int) -> Scalar {
+  trace(UnsafePointer(matrix), size: n)
+}

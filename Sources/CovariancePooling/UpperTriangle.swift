@@ -1,0 +1,23 @@
+import Kernels
+
+/// The upper triangle with diagonal, row by row: `[B, d, d]` to `[B, d (d + 1) / 2]`.
+public struct UpperTriangle: TensorOperation {
+  /// The operation.
+  public init() {}
+
+  public func outputShape(_ inputs: [Shape]) -> Shape {
+    require(inputs.count == 1 && inputs[0].rank == 3 && inputs[0][1] == inputs[0][2], "expected [B, d, d]", inputs)
+    return [inputs[0][0], inputs[0][1] * (inputs[0][1] + 1) / 2]
+  }
+
+  public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
+    let (batch, d) = (inputs[0].shape[0], inputs[0].shape[1])
+    let (x, y) = (inputs[0].pointer, result.baseAddress!)
+    for sample in 0..<batch {
+      let (from, to) = (x + sample * d * d, y + sample * (d * (d + 1) / 2))
+      forPrecision(
+        of: Scalar.self, float: { covpool_upper_triangle_f32(from.float, to.float, d) },
+        double: { covpool_upper_triangle_f64(from.double, to.double, d) })
+    }
+  }
+}

@@ -1,0 +1,72 @@
+import Synchronization
+@_exported import Tensors
+
+/// A traced network made ready to run: BatchNorm folded into convolutions, bias, residual addition and ReLU done while
+/// a convolution's output is in cache, and all intermediate results in one arena whose parts are used again and again.
+///
+/// A plan holds its own folded weights and shares all others with the network it came from.
+public final class Plan<Scalar: RealScalar>: Sendable {
+  /// What one image must look like: `[C, H, W]`, or whatever follows the batch axis.
+  public let inputShape: Shape
+  /// What comes out for one image.
+  public let outputShape: Shape
+  let steps: [PlanStep<Scalar>]
+  let memory: MemoryPlan
+  private let input: Int
+  private let output: Int
+  /// The arena, taken by one run at a time.
+  private let arena = Mutex<TensorStorage<Scalar>?>(nil)
+
+  /// A plan for a network traced with a batch of one.
+  /// - Precondition: the parameters in the trace have values.
+  public init(_ trace: Trace<Scalar>) {
+    precondition(trace.values[trace.input].shape.first == 1, "a plan is made of a trace with a batch of one")
+    steps = fuse(trace)
+    memory = MemoryPlan(trace, steps: steps)
+    (input, output) = (trace.input, trace.output)
+    inputShape = Shape(Array(trace.values[trace.input].shape.dropFirst()))
+    outputShape = Shape(Array(trace.values[trace.output].shape.dropFirst()))
+  }
+
+  /// The network's result for a batch: `[B] + inputShape` to `[B] + outputShape`. The same for each image whatever the
+  /// batch and the number of threads, up to rounding.
+  public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> {
+    precondition(
+      x.rank > 0 && Array(x.shape.dropFirst()) == inputShape.dimensions,
+      "a plan for [B] + \(inputShape) got \(x.shape)")
+    let batch = x.shape[0]
+    return arena.withLock { arena in
+      let needed = memory.scalarsPerImage * batch
+      if (arena?.count ?? -1) < needed {
+        arena = nil  // before the larger one is taken
+        arena = TensorStorage(count: needed)
+      }
+      let run = PlanRun(x, inputIndex: input, arena: arena!, memory: memory, batch: batch)
+      for step in steps { step.run(run) }
+      return run.tensor(output).copy()
+    }
+  }
+}
+
+/// One run's view of the arena.
+struct PlanRun<Scalar: RealScalar> {
+  let input: Tensor<Scalar>
+  let inputIndex: Int
+  let arena: TensorStorage<Scalar>
+  let memory: MemoryPlan
+  let batch: Int
+
+  init(_ input: Tensor<Scalar>, inputIndex: Int, arena: TensorStorage<Scalar>, memory: MemoryPlan, batch: Int) {
+    (self.input, self.inputIndex, self.arena, self.memory, self.batch) = (input, inputIndex, arena, memory, batch)
+  }
+
+  func shape(_ value: Int) -> Shape { Shape([batch] + memory.imageShapes[value]!.dimensions) }
+
+  /// Where a value that steps compute lives.
+  func pointer(_ value: Int) -> UnsafeMutablePointer<Scalar> { arena.pointer + memory.offsets[value]! * batch }
+
+  /// A computed value or the input.
+  func tensor(_ value: Int) -> Tensor<Scalar> {
+    value == inputIndex ? input : Tensor(shape(value), borrowing: UnsafePointer(pointer(value)), owner: arena)
+  }
+}

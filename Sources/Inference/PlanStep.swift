@@ -1,0 +1,75 @@
+/// One piece of work of a plan.
+enum PlanStep<Scalar: RealScalar>: Sendable {
+  case convolution(PlannedConvolution<Scalar>)
+  case operation(PlannedOperation<Scalar>)
+
+  /// Values computed by earlier steps, or the input, that this one reads.
+  var inputs: [Int] {
+    switch self {
+    case .convolution(let step): [step.input] + (step.residual.map { [$0] } ?? [])
+    case .operation(let step): step.inputs.compactMap { if case .value(let index) = $0 { index } else { nil } }
+    }
+  }
+
+  var output: Int {
+    switch self {
+    case .convolution(let step): step.output
+    case .operation(let step): step.output
+    }
+  }
+
+  func run(_ run: PlanRun<Scalar>) {
+    switch self {
+    case .convolution(let step): step.run(run)
+    case .operation(let step): step.run(run)
+    }
+  }
+}
+
+/// A convolution with everything that was fused into it.
+struct PlannedConvolution<Scalar: RealScalar>: Sendable {
+  var window: Window
+  /// `[O, C, h, w]`, BatchNorm's scale folded in.
+  var weight: Tensor<Scalar>
+  /// `[O]`, BatchNorm's shift.
+  var bias: Tensor<Scalar>?
+  /// The value that is added to the result.
+  var residual: Int?
+  var relu = false
+  var input: Int
+  var output: Int
+
+  func run(_ run: PlanRun<Scalar>) {
+    let x = run.tensor(input)
+    let epilogue = Epilogue(
+      bias: bias?.pointer, residual: residual.map { run.tensor($0).pointer }, relu: relu)
+    convolve(
+      window.geometry(channels: x.shape[1], height: x.shape[2], width: x.shape[3]), batch: run.batch,
+      outputChannels: weight.shape[0], input: x.pointer, weight: weight.pointer, epilogue: epilogue,
+      output: run.pointer(output))
+  }
+}
+
+/// Any other operation, as it is.
+struct PlannedOperation<Scalar: RealScalar>: Sendable {
+  /// What an operation reads.
+  enum Operand: Sendable {
+    case value(Int)
+    case constant(Tensor<Scalar>)
+  }
+
+  var operation: any TensorOperation
+  var inputs: [Operand]
+  var output: Int
+
+  func run(_ run: PlanRun<Scalar>) {
+    let tensors = inputs.map { operand in
+      switch operand {
+      case .value(let index): run.tensor(index)
+      case .constant(let tensor): tensor
+      }
+    }
+    let count = run.shape(output).scalarCount
+    operation.forward(tensors, into: UnsafeMutableBufferPointer(start: run.pointer(output), count: count))
+  }
+}

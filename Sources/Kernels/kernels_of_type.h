@@ -1,0 +1,229 @@
+// The kernels for one type T; kernels.c includes this file once for each type.
+
+// Output columns x for which 0 <= x * stride + offset < width, as [*from, *to) within [0, out_width].
+#ifndef COVPOOL_INSIDE
+#define COVPOOL_INSIDE
+static inline void inside(ptrdiff_t width, ptrdiff_t stride, ptrdiff_t offset, ptrdiff_t out_width, ptrdiff_t *from,
+                          ptrdiff_t *to) {
+  ptrdiff_t lo = offset >= 0 ? 0 : (-offset + stride - 1) / stride;
+  ptrdiff_t hi = width > offset ? (width - offset + stride - 1) / stride : 0;
+  if (hi > out_width) hi = out_width;
+  if (lo > hi) lo = hi;
+  *from = lo;
+  *to = hi;
+}
+
+// Counter-based random bits: two rounds of a 64-bit finaliser (Stafford's mix 13 of MurmurHash3).
+static inline uint64_t mix(uint64_t x) {
+  x ^= x >> 30;
+  x *= 0xbf58476d1ce4e5b9u;
+  x ^= x >> 27;
+  x *= 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+static inline double unit_interval(uint64_t seed, uint64_t counter) {
+  return (double)(mix(mix(seed) + counter * 0x9e3779b97f4a7c15u) >> 11) * 0x1p-53;
+}
+#endif
+
+KERNEL void NAME(im2col)(const covpool_window *w, const T *x, ptrdiff_t first, ptrdiff_t last, T *columns) {
+  ptrdiff_t length = last - first;
+  for (ptrdiff_t c = 0; c < w->channels; c++) {
+    const T *plane = x + c * w->height * w->width;
+    for (ptrdiff_t ky = 0; ky < w->kernel_height; ky++) {
+      for (ptrdiff_t kx = 0; kx < w->kernel_width; kx++) {
+        T *row = columns;
+        columns += length;
+        ptrdiff_t from, to;
+        inside(w->width, w->stride, kx - w->pad_left, w->out_width, &from, &to);
+        for (ptrdiff_t p = first; p < last;) {
+          ptrdiff_t oy = p / w->out_width, ox = p - oy * w->out_width;
+          ptrdiff_t end = w->out_width;  // this output row's columns [ox, end)
+          if (end - ox > last - p) end = ox + last - p;
+          T *out = row + (p - first) - ox;
+          p += end - ox;
+          ptrdiff_t iy = oy * w->stride + ky - w->pad_top;
+          if (iy < 0 || iy >= w->height) {
+            memset(out + ox, 0, (size_t)(end - ox) * sizeof(T));
+            continue;
+          }
+          ptrdiff_t lo = from > ox ? from : ox, hi = to < end ? to : end;
+          if (lo > end) lo = end;
+          if (hi < lo) hi = lo;
+          const T *in = plane + iy * w->width + kx - w->pad_left;
+          for (ptrdiff_t i = ox; i < lo; i++) out[i] = 0;
+          if (w->stride == 1) {
+            memcpy(out + lo, in + lo, (size_t)(hi - lo) * sizeof(T));
+          } else {
+            for (ptrdiff_t i = lo; i < hi; i++) out[i] = in[i * w->stride];
+          }
+          for (ptrdiff_t i = hi; i < end; i++) out[i] = 0;
+        }
+      }
+    }
+  }
+}
+
+KERNEL void NAME(epilogue)(T *y, ptrdiff_t y_stride, const T *bias, const T *residual, ptrdiff_t residual_stride,
+                           int relu, ptrdiff_t rows, ptrdiff_t columns) {
+  for (ptrdiff_t r = 0; r < rows; r++) {
+    T *out = y + r * y_stride;
+    T b = bias ? bias[r] : 0;
+    if (residual) {
+      const T *other = residual + r * residual_stride;
+      if (relu) {
+        for (ptrdiff_t c = 0; c < columns; c++) {
+          T v = out[c] + b + other[c];
+          out[c] = v < 0 ? 0 : v;  // NaN stays NaN
+        }
+      } else {
+        for (ptrdiff_t c = 0; c < columns; c++) out[c] = out[c] + b + other[c];
+      }
+    } else if (relu) {
+      for (ptrdiff_t c = 0; c < columns; c++) {
+        T v = out[c] + b;
+        out[c] = v < 0 ? 0 : v;
+      }
+    } else if (bias) {
+      for (ptrdiff_t c = 0; c < columns; c++) out[c] += b;
+    }
+  }
+}
+
+KERNEL void NAME(scale_shift)(const T *x, const T *scale, const T *shift, T *y, ptrdiff_t channels, ptrdiff_t pixels) {
+  for (ptrdiff_t c = 0; c < channels; c++) {
+    T a = scale[c], b = shift[c];
+    const T *in = x + c * pixels;
+    T *out = y + c * pixels;
+    for (ptrdiff_t p = 0; p < pixels; p++) out[p] = in[p] * a + b;
+  }
+}
+
+KERNEL void NAME(relu)(const T *x, T *y, ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; i++) y[i] = x[i] < 0 ? 0 : x[i];
+}
+
+KERNEL void NAME(add)(const T *a, const T *b, T *y, ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; i++) y[i] = a[i] + b[i];
+}
+
+KERNEL void NAME(scale)(const T *x, T factor, T *y, ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; i++) y[i] = x[i] * factor;
+}
+
+KERNEL void NAME(max_pool)(const covpool_window *w, const T *x, T *y, T *scratch) {
+  for (ptrdiff_t c = 0; c < w->channels; c++) {
+    const T *plane = x + c * w->height * w->width;
+    for (ptrdiff_t oy = 0; oy < w->out_height; oy++, y += w->out_width) {
+      ptrdiff_t top = oy * w->stride - w->pad_top, bottom = top + w->kernel_height;
+      if (top < 0) top = 0;
+      if (bottom > w->height) bottom = w->height;
+      // Rows first, into scratch: that pass is contiguous.
+      memcpy(scratch, plane + top * w->width, (size_t)w->width * sizeof(T));
+      for (ptrdiff_t iy = top + 1; iy < bottom; iy++) {
+        const T *row = plane + iy * w->width;
+        for (ptrdiff_t i = 0; i < w->width; i++) scratch[i] = scratch[i] >= row[i] ? scratch[i] : row[i];
+      }
+      for (ptrdiff_t ox = 0; ox < w->out_width; ox++) {
+        ptrdiff_t left = ox * w->stride - w->pad_left, right = left + w->kernel_width;
+        if (left < 0) left = 0;
+        if (right > w->width) right = w->width;
+        T best = scratch[left];
+        for (ptrdiff_t ix = left + 1; ix < right; ix++) best = best >= scratch[ix] ? best : scratch[ix];
+        y[ox] = best;
+      }
+    }
+  }
+}
+
+KERNEL void NAME(average_pool)(const covpool_window *w, const T *x, T *y) {
+  for (ptrdiff_t c = 0; c < w->channels; c++) {
+    const T *plane = x + c * w->height * w->width;
+    for (ptrdiff_t oy = 0; oy < w->out_height; oy++) {
+      ptrdiff_t top = oy * w->stride - w->pad_top, bottom = top + w->kernel_height;
+      if (top < 0) top = 0;
+      if (bottom > w->height) bottom = w->height;
+      for (ptrdiff_t ox = 0; ox < w->out_width; ox++) {
+        ptrdiff_t left = ox * w->stride - w->pad_left, right = left + w->kernel_width;
+        if (left < 0) left = 0;
+        if (right > w->width) right = w->width;
+        double sum = 0;
+        for (ptrdiff_t iy = top; iy < bottom; iy++)
+          for (ptrdiff_t ix = left; ix < right; ix++) sum += plane[iy * w->width + ix];
+        *y++ = (T)(sum / (double)((bottom - top) * (right - left)));
+      }
+    }
+  }
+}
+
+KERNEL void NAME(row_means)(const T *x, T *means, ptrdiff_t rows, ptrdiff_t columns) {
+  for (ptrdiff_t r = 0; r < rows; r++) {
+    double sum = 0;
+    for (ptrdiff_t c = 0; c < columns; c++) sum += x[r * columns + c];
+    means[r] = (T)(sum / (double)columns);
+  }
+}
+
+KERNEL double NAME(center)(const T *x, const T *means, T *y, ptrdiff_t rows, ptrdiff_t columns) {
+  double squares = 0;
+  for (ptrdiff_t r = 0; r < rows; r++) {
+    const T *in = x + r * columns;
+    T *out = y + r * columns;
+    T mean = means[r];
+    for (ptrdiff_t c = 0; c < columns; c++) {
+      squares += (double)in[c] * (double)in[c];
+      out[c] = in[c] - mean;
+    }
+  }
+  return squares;
+}
+
+KERNEL void NAME(scaled_identity_plus)(T a, T b, const T *x, T *y, ptrdiff_t n) {
+  for (ptrdiff_t i = 0; i < n * n; i++) y[i] = b * x[i];
+  for (ptrdiff_t i = 0; i < n; i++) y[i * (n + 1)] += a;
+}
+
+KERNEL void NAME(upper_triangle)(const T *x, T *y, ptrdiff_t n) {
+  for (ptrdiff_t i = 0; i < n; i++) {
+    memcpy(y, x + i * n + i, (size_t)(n - i) * sizeof(T));
+    y += n - i;
+  }
+}
+
+KERNEL void NAME(mirror_upper)(T *x, ptrdiff_t n) {
+  // Blocks of 16 keep the strided side in cache.
+  for (ptrdiff_t bi = 0; bi < n; bi += 16) {
+    for (ptrdiff_t bj = 0; bj <= bi; bj += 16) {
+      ptrdiff_t ie = bi + 16 < n ? bi + 16 : n, je = bj + 16 < n ? bj + 16 : n;
+      for (ptrdiff_t i = bi; i < ie; i++)
+        for (ptrdiff_t j = bj; j < je && j < i; j++) x[i * n + j] = x[j * n + i];
+    }
+  }
+}
+
+KERNEL void NAME(uniform)(uint64_t seed, uint64_t first, T low, T high, T *y, ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; i++)
+    y[i] = (T)(low + ((double)high - low) * unit_interval(seed, first + (uint64_t)i));
+}
+
+void NAME(normal)(uint64_t seed, uint64_t first, T deviation, T *y, ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; i++) {
+    uint64_t pair = (first + (uint64_t)i) & ~(uint64_t)1;
+    double radius = sqrt(-2 * log(1 - unit_interval(seed, pair)));
+    double angle = 6.283185307179586 * unit_interval(seed, pair + 1);
+    y[i] = (T)(deviation * radius * ((first + (uint64_t)i) & 1 ? sin(angle) : cos(angle)));
+  }
+}
+
+KERNEL int NAME(all_finite)(const T *x, ptrdiff_t count) {
+  // x - x is 0 for a finite x and NaN otherwise; independent lanes keep the loop vectorised.
+  T lanes[32] = {0};
+  ptrdiff_t i = 0;
+  for (; i + 32 <= count; i += 32)
+    for (ptrdiff_t lane = 0; lane < 32; lane++) lanes[lane] += x[i + lane] - x[i + lane];
+  for (; i < count; i++) lanes[0] += x[i] - x[i];
+  T sum = 0;
+  for (ptrdiff_t lane = 0; lane < 32; lane++) sum += lanes[lane];
+  return sum == 0;
+}

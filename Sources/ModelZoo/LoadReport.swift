@@ -1,0 +1,63 @@
+import Tensors
+
+/// What became of each tensor when a checkpoint was loaded into a network.
+public struct LoadReport: Sendable {
+  /// A tensor whose shape in the file is not the network's.
+  public struct Mismatch: Sendable, Equatable {
+    /// The name in the file.
+    public var key: String
+    /// The network's shape.
+    public var expected: Shape
+    /// The file's shape.
+    public var found: Shape
+  }
+
+  /// Names, in the network's order, of what was loaded.
+  public internal(set) var loaded: [String] = []
+  /// Names the network needs and the file lacks.
+  public internal(set) var missing: [String] = []
+  /// Names the file holds and the network has no place for.
+  public internal(set) var unexpected: [String] = []
+  /// Tensors of another shape.
+  public internal(set) var mismatched: [Mismatch] = []
+  /// Tensors with values that are NaN or infinite.
+  public internal(set) var notFinite: [String] = []
+  /// What a careful user should know: weights of another head, values that are not numbers.
+  public internal(set) var warnings: [String] = []
+  /// What the file says about itself: epoch, architecture, accuracy.
+  public internal(set) var metadata: [String: String] = [:]
+
+  /// Whether every tensor of the network was loaded and every tensor of the file used.
+  public var isComplete: Bool { missing.isEmpty && unexpected.isEmpty && mismatched.isEmpty }
+}
+
+/// Why a checkpoint does not fit a network.
+public enum LoadError: Error, CustomStringConvertible, Sendable {
+  /// The file's head is not the one asked for.
+  case otherHead(path: String, model: String, found: String, suggestion: String?)
+  /// The file is not a checkpoint of such a network at all.
+  case notANetwork(path: String, missing: String)
+  /// Tensors are missing, left over or of another shape.
+  case mismatch(path: String, model: String, report: LoadReport, suggestion: String?)
+
+  /// One line, then at most five that list tensors.
+  public var description: String {
+    switch self {
+    case .otherHead(let path, let model, let found, let suggestion):
+      return "\(path): \(found), which \(model) is not" + (suggestion.map { "; use \($0)" } ?? "")
+    case .notANetwork(let path, let missing):
+      return "\(path): no residual network's checkpoint: it holds no '\(missing)'"
+    case .mismatch(let path, let model, let report, let suggestion):
+      let counts = [
+        (report.mismatched.count, "of another shape"), (report.missing.count, "missing"),
+        (report.unexpected.count, "unexpected"),
+      ].filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
+      let lines =
+        report.mismatched.map { "\($0.key): expected \($0.expected), found \($0.found)" }
+        + report.missing.map { "missing: \($0)" } + report.unexpected.map { "unexpected: \($0)" }
+      let shown = lines.count > 5 ? lines.prefix(4) + ["… and \(lines.count - 4) more"] : lines[...]
+      return "\(path): does not fit \(model): tensors \(counts)" + (suggestion.map { "; it looks like \($0)" } ?? "")
+        + shown.map { "\n  \($0)" }.joined()
+    }
+  }
+}

@@ -1,0 +1,22 @@
+/// How a new tensor gets its values.
+public enum Initializer: Sendable {
+  /// All 0.
+  case zeros
+  /// All 1.
+  case ones
+  /// Normal with deviation √(2 / fan out): He et al. 2015 for layers before a ReLU. `[O, C, h, w]` has fan out O·h·w.
+  case kaimingNormal
+  /// Uniform in ±bound; PyTorch's default for a linear layer is 1/√(fan in).
+  case uniform(bound: Double)
+
+  func values<Scalar>(_ shape: Shape, _ random: RandomStream) -> Tensor<Scalar> {
+    switch self {
+    case .zeros: return Tensor(shape, repeating: 0)
+    case .ones: return Tensor(shape, repeating: 1)
+    case .kaimingNormal:
+      let fanOut = shape[0] * shape.dropFirst(2).reduce(1, *)
+      return random.normal(shape, deviation: Scalar((2 / Double(fanOut)).squareRoot()))
+    case .uniform(let bound): return random.uniform(shape, low: Scalar(-bound), high: Scalar(bound))
+    }
+  }
+}

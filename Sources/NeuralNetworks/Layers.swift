@@ -1,0 +1,84 @@
+/// A two-dimensional convolution without bias, as every convolution before a BatchNorm is.
+public struct Conv2d<Scalar: RealScalar>: Module {
+  /// `[O, C, h, w]`.
+  public var weight: Tensor<Scalar>
+  /// Stride and padding.
+  public var operation: Convolution2d
+
+  /// A layer from `[B, inputChannels, H, W]` to `[B, outputChannels, H′, W′]` with square kernels.
+  /// - Parameter padding: by default half the kernel on every side.
+  public init(_ inputChannels: Int, _ outputChannels: Int, kernel: Int, stride: Int = 1, padding: Padding? = nil) {
+    weight = .uninitialized([outputChannels, inputChannels, kernel, kernel])
+    operation = Convolution2d(stride: stride, padding: padding ?? .symmetric(kernel / 2))
+  }
+
+  public mutating func visitTensors(_ visit: ModuleVisitor<Scalar>) {
+    visit("weight", &weight, initially: .kaimingNormal)
+  }
+
+  public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> { operation.applied(to: x, weight) }
+}
+
+/// Batch normalisation by running statistics.
+public struct BatchNorm2d<Scalar: RealScalar>: Module {
+  /// Scale and shift of each channel, `[C]`.
+  public var weight, bias: Tensor<Scalar>
+  /// Statistics of the training data, `[C]`.
+  public var runningMean, runningVariance: Tensor<Scalar>
+  /// The operation with its `eps`.
+  public var operation: BatchNormalization
+
+  /// A layer for `[B, channels, H, W]`.
+  public init(_ channels: Int, eps: Double = 1e-5) {
+    (weight, bias) = (.uninitialized([channels]), .uninitialized([channels]))
+    (runningMean, runningVariance) = (.uninitialized([channels]), .uninitialized([channels]))
+    operation = BatchNormalization(eps: eps)
+  }
+
+  public mutating func visitTensors(_ visit: ModuleVisitor<Scalar>) {
+    visit("weight", &weight, initially: .ones)
+    visit("bias", &bias, initially: .zeros)
+    visit("running_mean", &runningMean, .buffer, initially: .zeros)
+    visit("running_var", &runningVariance, .buffer, initially: .ones)
+  }
+
+  public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> {
+    operation.applied(to: x, weight, bias, runningMean, runningVariance)
+  }
+}
+
+/// A fully connected layer with bias: `[B, I]` to `[B, O]`.
+public struct Linear<Scalar: RealScalar>: Module {
+  /// `[O, I]`.
+  public var weight: Tensor<Scalar>
+  /// `[O]`.
+  public var bias: Tensor<Scalar>
+
+  /// A layer with `inputs` features and `outputs` results.
+  public init(_ inputs: Int, _ outputs: Int) {
+    (weight, bias) = (.uninitialized([outputs, inputs]), .uninitialized([outputs]))
+  }
+
+  public mutating func visitTensors(_ visit: ModuleVisitor<Scalar>) {
+    let bound = 1 / Double(max(weight.shape[1], 1)).squareRoot()
+    visit("weight", &weight, initially: .uniform(bound: bound))
+    visit("bias", &bias, initially: .uniform(bound: bound))
+  }
+
+  public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> { LinearMap().applied(to: x, weight, bias) }
+}
+
+/// A one-dimensional convolution along the channels, one filter of odd length for all: `[B, C]` to `[B, C]`.
+public struct ChannelConv1d<Scalar: RealScalar>: Module {
+  /// `[1, 1, k]`.
+  public var weight: Tensor<Scalar>
+
+  /// A layer with a filter of `kernel` taps.
+  public init(kernel: Int) { weight = .uninitialized([1, 1, kernel]) }
+
+  public mutating func visitTensors(_ visit: ModuleVisitor<Scalar>) {
+    visit("weight", &weight, .trainingParameter, initially: .uniform(bound: 1 / Double(weight.shape[2]).squareRoot()))
+  }
+
+  public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> { ChannelConvolution().applied(to: x, weight) }
+}

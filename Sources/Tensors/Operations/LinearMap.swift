@@ -1,0 +1,40 @@
+/// A fully connected layer: y = x · weightᵀ + bias.
+///
+/// Inputs: x `[B, I]`, weight `[O, I]` and, optionally, bias `[O]`; result `[B, O]`.
+public struct LinearMap: TensorOperation {
+  /// The operation.
+  public init() {}
+
+  public func outputShape(_ inputs: [Shape]) -> Shape {
+    require(
+      (inputs.count == 2 || inputs.count == 3) && inputs[0].rank == 2 && inputs[1].rank == 2,
+      "expected [B, I], [O, I] and perhaps [O]", inputs)
+    require(inputs[0][1] == inputs[1][1], "features and weights differ in length", inputs)
+    require(inputs.count == 2 || inputs[2] == [inputs[1][0]], "bias of another length", inputs)
+    return [inputs[0][0], inputs[1][0]]
+  }
+
+  public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
+    let (batch, features, outputs) = (inputs[0].shape[0], inputs[0].shape[1], inputs[1].shape[0])
+    let (x, weight, y) = (inputs[0].pointer, inputs[1].pointer, result.baseAddress!)
+    let bias = inputs.count == 3 ? inputs[2].pointer : nil
+    // Reading the weights is what takes time: each thread reads its own rows, once for the batch.
+    let pieces = min(outputs, WorkerPool.shared.width * max(1, outputs * features >> 21))
+    WorkerPool.shared.forEach(pieces) { piece in
+      let rows = piece * outputs / pieces..<(piece + 1) * outputs / pieces
+      let block = MatrixView(weight + rows.lowerBound * features, rows: rows.count, columns: features)
+      if batch == 1 {
+        multiply(block, vector: x, into: y + rows.lowerBound)
+      } else {
+        multiply(
+          MatrixView(x, rows: batch, columns: features), block.transposed, into: y + rows.lowerBound, stride: outputs)
+      }
+      guard let bias else { return }
+      for image in 0..<batch {
+        for row in rows { y[image * outputs + row] += bias[row] }
+      }
+    }
+  }
+
+  public func multiplyAdds(_ inputs: [Shape]) -> Int { inputs[0].scalarCount * inputs[1][0] }
+}

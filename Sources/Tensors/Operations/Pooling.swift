@@ -1,0 +1,96 @@
+import Kernels
+
+/// The maximum over a sliding window; padding never wins.
+///
+/// Input `[B, C, H, W]`, result `[B, C, H′, W′]`.
+public struct MaxPooling2d: TensorOperation {
+  /// Size, stride and padding.
+  public var window: Window
+
+  /// Pooling over this window.
+  public init(_ window: Window) { self.window = window }
+
+  public func outputShape(_ inputs: [Shape]) -> Shape { pooledShape(self, window, inputs) }
+
+  public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
+    forEachPlane(window, inputs[0], result) { geometry, x, y in
+      withScratch(of: Scalar.self, geometry.pointee.width) { row in
+        forPrecision(
+          of: Scalar.self, float: { covpool_max_pool_f32(geometry, x.float, y.float, row.float) },
+          double: { covpool_max_pool_f64(geometry, x.double, y.double, row.double) })
+      }
+    }
+  }
+}
+
+/// The mean over a sliding window; pixels of the padding do not count.
+///
+/// Input `[B, C, H, W]`, result `[B, C, H′, W′]`.
+public struct AveragePooling2d: TensorOperation {
+  /// Size, stride and padding.
+  public var window: Window
+
+  /// Pooling over this window.
+  public init(_ window: Window) { self.window = window }
+
+  public func outputShape(_ inputs: [Shape]) -> Shape { pooledShape(self, window, inputs) }
+
+  public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
+    forEachPlane(window, inputs[0], result) { geometry, x, y in
+      forPrecision(
+        of: Scalar.self, float: { covpool_average_pool_f32(geometry, x.float, y.float) },
+        double: { covpool_average_pool_f64(geometry, x.double, y.double) })
+    }
+  }
+}
+
+/// The mean of each channel (GAP): `[B, C, H, W]` to `[B, C]`.
+public struct GlobalAveragePooling: TensorOperation {
+  /// The operation.
+  public init() {}
+
+  public func outputShape(_ inputs: [Shape]) -> Shape {
+    require(inputs.count == 1 && inputs[0].rank >= 3, "expected [B, C, …]", inputs)
+    require(inputs[0].dropFirst(2).reduce(1, *) > 0, "no pixels to take the mean of", inputs)
+    return Shape(Array(inputs[0].prefix(2)))
+  }
+
+  public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
+    let (shape, x, y) = (inputs[0].shape, inputs[0].pointer, result.baseAddress!)
+    let (channels, pixels) = (shape[1], shape.dropFirst(2).reduce(1, *))
+    WorkerPool.shared.forEach(shape[0]) { image in
+      let (from, to) = (x + image * channels * pixels, y + image * channels)
+      forPrecision(
+        of: Scalar.self, float: { covpool_row_means_f32(from.float, to.float, channels, pixels) },
+        double: { covpool_row_means_f64(from.double, to.double, channels, pixels) })
+    }
+  }
+}
+
+private func pooledShape(_ operation: some TensorOperation, _ window: Window, _ inputs: [Shape]) -> Shape {
+  operation.require(inputs.count == 1 && inputs[0].rank == 4, "expected [B, C, H, W]", inputs)
+  let out = window.outputSize(height: inputs[0][2], width: inputs[0][3])
+  operation.require(out.height > 0 && out.width > 0, "the window does not fit", inputs)
+  if case .symmetric(let pixels) = window.padding {
+    operation.require(2 * pixels <= min(window.height, window.width), "padding of more than half the window", inputs)
+  }
+  return [inputs[0][0], inputs[0][1], out.height, out.width]
+}
+
+/// Calls `body` for every plane of a batch, spread over the pool.
+private func forEachPlane<Scalar: RealScalar>(
+  _ window: Window, _ input: Tensor<Scalar>, _ result: UnsafeMutableBufferPointer<Scalar>,
+  _ body: (UnsafePointer<covpool_window>, UnsafePointer<Scalar>, UnsafeMutablePointer<Scalar>) -> Void
+) {
+  let (shape, x, y) = (input.shape, input.pointer, result.baseAddress!)
+  let geometry = window.geometry(channels: 1, height: shape[2], width: shape[3])
+  let (inputSize, outputSize) = (shape[2] * shape[3], geometry.out_height * geometry.out_width)
+  WorkerPool.shared.forEach(shape[0] * shape[1]) { plane in
+    withUnsafePointer(to: geometry) { body($0, x + plane * inputSize, y + plane * outputSize) }
+  }
+}
+
+extension Tensor {
+  /// The mean of each channel: `[B, C, H, W]` to `[B, C]`.
+  public func globalAverage() -> Tensor { GlobalAveragePooling().applied(to: self) }
+}

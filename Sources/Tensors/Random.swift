@@ -1,0 +1,41 @@
+import Kernels
+
+/// Random numbers that are a function of (seed, stream, index) alone: the same on any number of threads.
+public struct RandomStream: Sendable {
+  private let key: UInt64
+
+  /// The stream called `name` of the generator with this seed, for example a parameter's path.
+  public init(seed: UInt64, name: String) {
+    // FNV-1a over the name, so that streams do not depend on the order in which they are asked for.
+    let hash = name.utf8.reduce(UInt64(0xcbf2_9ce4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01b3 }
+    key = hash ^ (seed &* 0x9e37_79b9_7f4a_7c15)
+  }
+
+  /// Uniform numbers in [low, high).
+  public func uniform<Scalar>(_ shape: Shape, low: Scalar, high: Scalar) -> Tensor<Scalar> {
+    fill(shape) { first, pointer, count in
+      forPrecision(
+        of: Scalar.self,
+        float: { covpool_uniform_f32(key, first, Float(low), Float(high), pointer.float, count) },
+        double: { covpool_uniform_f64(key, first, Double(low), Double(high), pointer.double, count) })
+    }
+  }
+
+  /// Normal numbers with mean 0.
+  public func normal<Scalar>(_ shape: Shape, deviation: Scalar) -> Tensor<Scalar> {
+    fill(shape) { first, pointer, count in
+      forPrecision(
+        of: Scalar.self, float: { covpool_normal_f32(key, first, Float(deviation), pointer.float, count) },
+        double: { covpool_normal_f64(key, first, Double(deviation), pointer.double, count) })
+    }
+  }
+
+  private func fill<Scalar>(
+    _ shape: Shape, _ body: (UInt64, UnsafeMutablePointer<Scalar>, Int) -> Void
+  ) -> Tensor<Scalar> {
+    Tensor(shape) { scalars in
+      guard let start = scalars.baseAddress else { return }
+      forEachChunk(of: scalars.count) { body(UInt64($0.lowerBound), start + $0.lowerBound, $0.count) }
+    }
+  }
+}

@@ -1,0 +1,43 @@
+import CovariancePooling
+import Foundation
+import TestSupport
+import Testing
+
+private struct HeadGoldens: Decodable {
+  struct Case: Decodable, CustomStringConvertible, Sendable {
+    var kind: String
+    var batch, channels, height, width: Int
+    var vector: [Double]
+    var description: String { "\(kind) \(channels)×\(height)×\(width)" }
+  }
+  var cases: [Case]
+
+  static let cases = (try? golden("heads", in: .module, as: HeadGoldens.self).cases) ?? []
+}
+
+@Suite struct HeadGoldenTests {
+  @Test func `There are goldens of seven heads on three shapes`() { #expect(HeadGoldens.cases.count == 21) }
+
+  @Test(arguments: HeadGoldens.cases)
+  private func `A head's vector is the reference's in both precisions`(_ golden: HeadGoldens.Case) throws {
+    let scale = golden.vector.map(abs).max() ?? 0
+    // Single precision as the goldens state it; double precision up to the goldens' twelve digits.
+    #expect(
+      largestError(pooled(golden, as: Float.self), golden.vector) <= (golden.kind == "eig0.5" ? 2e-4 : 2e-5) * scale)
+    #expect(largestError(pooled(golden, as: Double.self), golden.vector) <= 1e-9 * scale)
+  }
+
+  private func pooled<Scalar: RealScalar>(_ golden: HeadGoldens.Case, as _: Scalar.Type) -> [Scalar] {
+    let shape: Shape = [golden.batch, golden.channels, golden.height, golden.width]
+    let x = Tensor(shape, unit("features", count: shape.scalarCount).map { Scalar($0) })
+    let matrix: Tensor<Scalar>
+    switch golden.kind {
+    case "plain": matrix = Covariance().applied(to: x)
+    case "eig0.5": matrix = CovariancePower(exponent: 0.5).applied(to: x)
+    default:
+      let iterations = Int(golden.kind.dropFirst(2)) ?? 0
+      matrix = NewtonSchulz(iterations: iterations).applied(to: Covariance().applied(to: x))
+    }
+    return UpperTriangle().applied(to: matrix).scalars
+  }
+}
