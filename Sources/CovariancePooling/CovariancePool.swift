@@ -36,8 +36,11 @@ public struct CovariancePool<Scalar: RealScalar>: Module {
     visit("eca_layer.conv", &attention)
   }
 
+  /// The features whose covariance is taken: `[B, C, h, w]` to `[B, d, h, w]`.
+  public func reduced(_ x: Tensor<Scalar>) -> Tensor<Scalar> { reductionNorm(reduction(x)).relu() }
+
   public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> {
-    UpperTriangle().applied(to: normalizedCovariance(reductionNorm(reduction(x)).relu()))
+    UpperTriangle().applied(to: normalizedCovariance(reduced(x)))
   }
 
   /// `[B, d, h, w]` to `[B, d, d]`.

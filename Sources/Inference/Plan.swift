@@ -12,6 +12,10 @@ public final class Plan<Scalar: RealScalar>: Sendable {
   public let outputShape: Shape
   let steps: [PlanStep<Scalar>]
   let memory: MemoryPlan
+  /// How many pieces of work a run consists of.
+  package var stepCount: Int { steps.count }
+  /// Size of the arena for one image.
+  package var arenaScalarsPerImage: Int { memory.scalarsPerImage }
   private let input: Int
   private let output: Int
   /// The arena, taken by one run at a time.

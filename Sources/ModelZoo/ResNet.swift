@@ -6,7 +6,7 @@
 /// positions for 224 px, 16×16 for CIFAR's 32 px.
 public struct ResNet<Scalar: RealScalar>: Module {
   /// What decided the structure.
-  public let configuration: NetworkConfiguration
+  public private(set) var configuration: NetworkConfiguration
   var conv1: Conv2d<Scalar>
   var bn1: BatchNorm2d<Scalar>
   /// The stem's pooling; CIFAR networks have none.
@@ -61,6 +61,19 @@ public struct ResNet<Scalar: RealScalar>: Module {
       covariancePool = pool
     }
     visit(Self.classifierName(configuration), &classifier)
+  }
+
+  /// Runs a Fast-MPN head with another number of Newton–Schulz iterations; other heads have none.
+  public mutating func setIterations(_ iterations: Int) {
+    configuration.iterations = iterations
+    if let normalization = configuration.normalization { covariancePool?.normalization = normalization }
+  }
+
+  /// The features whose covariance a covariance head takes: `[B, C, H, W]` to `[B, d, H′, W′]`.
+  /// - Precondition: the network has a covariance head.
+  public func reducedFeatures(_ x: Tensor<Scalar>) -> Tensor<Scalar> {
+    guard let covariancePool else { preconditionFailure("\(configuration.name) has no covariance head") }
+    return covariancePool.reduced(features(x))
   }
 
   /// The vector that the classifier sees: `[B, C, H, W]` to `[B, representationSize]`.

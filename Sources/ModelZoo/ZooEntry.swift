@@ -20,7 +20,7 @@ public struct ZooEntry: Sendable {
 }
 
 /// What a publication says of a network. Accuracies on ImageNet-1k val, single centre crop of 224, in percent.
-public struct PublishedFigures: Sendable, Equatable {
+public struct PublishedFigures: Sendable, Equatable, Encodable {
   /// Where the figures stand.
   public var source: String
   /// Top-1 accuracy.

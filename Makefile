@@ -1,0 +1,32 @@
+# `make demo` and `make test` need a Swift toolchain and nothing else: the C libraries are installed where they are missing.
+
+SWIFT ?= swift
+LIBRARIES = libopenblas-dev liblapacke-dev libturbojpeg0-dev libpng-dev zlib1g-dev
+
+.PHONY: demo test libraries format benchmark
+
+demo: libraries
+	$(SWIFT) build -c release --product zoo-eval
+	.build/release/zoo-eval resnet101-fastmpn
+
+# Tests run in release: the golden networks are slow without optimisation.
+test: libraries
+	$(SWIFT) build -c release --build-tests
+	$(SWIFT) test -c release --skip-build
+
+libraries:
+	@command -v $(SWIFT) >/dev/null || { echo "error: no '$(SWIFT)' found: install a Swift toolchain, 6.1 or later" >&2; exit 1; }
+	@if command -v dpkg-query >/dev/null; then \
+	  missing=$$(for name in $(LIBRARIES); do \
+	    dpkg-query -W -f '$${Status}\n' $$name 2>/dev/null | grep -q 'ok installed' || printf '%s ' $$name; done); \
+	  if [ -n "$$missing" ]; then \
+	    echo "installing $$missing"; \
+	    if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
+	    $$run apt-get update -qq && $$run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; \
+	  fi; \
+	else \
+	  echo "note: not a Debian system; needed are OpenBLAS, LAPACKE, libjpeg-turbo (TurboJPEG), libpng and zlib"; \
+	fi
+
+format:
+	$(SWIFT) format --in-place --recursive Package.swift Sources Tests Examples
