@@ -30,3 +30,10 @@ libraries:
 
 format:
 	$(SWIFT) format --in-place --recursive Package.swift Sources Tests Examples
+
+# Times this package and PyTorch in one run; PyTorch goes into an environment of its own, .venv-peers.
+benchmark: libraries
+	$(SWIFT) build -c release --product zoo-eval
+	test -x .venv-peers/bin/python || python3 -m venv .venv-peers
+	.venv-peers/bin/python -c 'import torch, numpy, PIL' 2>/dev/null || .venv-peers/bin/pip install -q torch numpy pillow
+	.venv-peers/bin/python Benchmarks/Peers/compare.py .build/release/zoo-eval $(ARGUMENTS)

@@ -1,11 +1,22 @@
-import ModelZoo
-import Inference
+// Classifies images with a network of the papers: classify MODEL CHECKPOINT IMAGE...
+
 import Foundation
-let name = CommandLine.arguments.count > 1 ? CommandLine.arguments[1] : "resnet18-fastmpn"
-let batch = CommandLine.arguments.count > 2 ? Int(CommandLine.arguments[2])! : 8
-var net = ResNet<Float>(try Zoo.entry(named: name).configuration)
-net.initialize()
-let plan = Plan(net.trace(input: [1,3,224,224]))
-let x = RandomStream(seed: 1, name: "x").uniform([batch,3,224,224], low: Float(-1), high: 1)
-_ = plan(x)
-for _ in 0..<6 { let t = Date(); _ = plan(x); print(Double(batch)/Date().timeIntervalSince(t)) }
+import ModelZoo
+
+let arguments = CommandLine.arguments.dropFirst()
+guard arguments.count >= 3, let model = arguments.first else {
+  print("usage: classify MODEL CHECKPOINT IMAGE...")
+  print("for example: classify resnet50-fastmpn fastmpn50.pth.tar cat.jpg")
+  exit(64)
+}
+do {
+  let classifier = try Classifier(model, checkpoint: arguments.dropFirst().first)
+  for image in arguments.dropFirst(2) {
+    for prediction in try classifier.classify(contentsOf: image) {
+      print(image, prediction.name, prediction.probability)
+    }
+  }
+} catch {
+  print("error: \(error)")
+  exit(1)
+}

@@ -227,3 +227,181 @@ KERNEL int NAME(all_finite)(const T *x, ptrdiff_t count) {
   for (ptrdiff_t lane = 0; lane < 32; lane++) sum += lanes[lane];
   return sum == 0;
 }
+
+KERNEL void NAME(col2im)(const covpool_window *w, const T *columns, ptrdiff_t first, ptrdiff_t last, T *x) {
+  ptrdiff_t length = last - first;
+  for (ptrdiff_t c = 0; c < w->channels; c++) {
+    T *plane = x + c * w->height * w->width;
+    for (ptrdiff_t ky = 0; ky < w->kernel_height; ky++) {
+      for (ptrdiff_t kx = 0; kx < w->kernel_width; kx++) {
+        const T *row = columns;
+        columns += length;
+        ptrdiff_t from, to;
+        inside(w->width, w->stride, kx - w->pad_left, w->out_width, &from, &to);
+        for (ptrdiff_t p = first; p < last;) {
+          ptrdiff_t oy = p / w->out_width, ox = p - oy * w->out_width;
+          ptrdiff_t end = w->out_width;
+          if (end - ox > last - p) end = ox + last - p;
+          const T *in = row + (p - first) - ox;
+          p += end - ox;
+          ptrdiff_t iy = oy * w->stride + ky - w->pad_top;
+          if (iy < 0 || iy >= w->height) continue;
+          ptrdiff_t lo = from > ox ? from : ox, hi = to < end ? to : end;
+          T *out = plane + iy * w->width + kx - w->pad_left;
+          if (w->stride == 1) {
+            for (ptrdiff_t i = lo; i < hi; i++) out[i] += in[i];
+          } else {
+            for (ptrdiff_t i = lo; i < hi; i++) out[i * w->stride] += in[i];
+          }
+        }
+      }
+    }
+  }
+}
+
+KERNEL void NAME(relu_gradient)(const T *result, const T *gradient, T *y, ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; i++) y[i] = result[i] > 0 ? gradient[i] : 0;
+}
+
+// Sums over a run of numbers in independent lanes, so that the compiler may vectorise without reordering anything.
+#ifndef COVPOOL_LANES
+#define COVPOOL_LANES 16
+#endif
+
+static inline double NAME(total)(const double *lanes) {
+  double sum = 0;
+  for (int lane = 0; lane < COVPOOL_LANES; lane++) sum += lanes[lane];
+  return sum;
+}
+
+KERNEL void NAME(channel_moments)(const T *x, ptrdiff_t images, ptrdiff_t image_stride, ptrdiff_t pixels, double *mean,
+                                  double *variance) {
+  double lanes[COVPOOL_LANES] = {0}, count = (double)images * (double)pixels;
+  for (ptrdiff_t b = 0; b < images; b++) {
+    const T *in = x + b * image_stride;
+    ptrdiff_t p = 0;
+    for (; p + COVPOOL_LANES <= pixels; p += COVPOOL_LANES)
+      for (int lane = 0; lane < COVPOOL_LANES; lane++) lanes[lane] += in[p + lane];
+    for (; p < pixels; p++) lanes[0] += in[p];
+  }
+  double m = NAME(total)(lanes) / count;
+  for (int lane = 0; lane < COVPOOL_LANES; lane++) lanes[lane] = 0;
+  for (ptrdiff_t b = 0; b < images; b++) {
+    const T *in = x + b * image_stride;
+    ptrdiff_t p = 0;
+    for (; p + COVPOOL_LANES <= pixels; p += COVPOOL_LANES)
+      for (int lane = 0; lane < COVPOOL_LANES; lane++) lanes[lane] += (in[p + lane] - m) * (in[p + lane] - m);
+    for (; p < pixels; p++) lanes[0] += (in[p] - m) * (in[p] - m);
+  }
+  *mean = m;
+  *variance = NAME(total)(lanes) / count;
+}
+
+KERNEL void NAME(channel_affine)(const T *x, T scale, T shift, T *y, ptrdiff_t images, ptrdiff_t image_stride,
+                                 ptrdiff_t pixels) {
+  for (ptrdiff_t b = 0; b < images; b++)
+    for (ptrdiff_t p = 0; p < pixels; p++) y[b * image_stride + p] = x[b * image_stride + p] * scale + shift;
+}
+
+KERNEL void NAME(channel_gradient_sums)(const T *x, const T *g, T mean, ptrdiff_t images, ptrdiff_t image_stride,
+                                        ptrdiff_t pixels, double *sum, double *product) {
+  double sums[COVPOOL_LANES] = {0}, products[COVPOOL_LANES] = {0};
+  for (ptrdiff_t b = 0; b < images; b++) {
+    const T *in = x + b * image_stride, *grad = g + b * image_stride;
+    ptrdiff_t p = 0;
+    for (; p + COVPOOL_LANES <= pixels; p += COVPOOL_LANES) {
+      for (int lane = 0; lane < COVPOOL_LANES; lane++) {
+        sums[lane] += grad[p + lane];
+        products[lane] += (double)grad[p + lane] * (double)(in[p + lane] - mean);
+      }
+    }
+    for (; p < pixels; p++) {
+      sums[0] += grad[p];
+      products[0] += (double)grad[p] * (double)(in[p] - mean);
+    }
+  }
+  *sum = NAME(total)(sums);
+  *product = NAME(total)(products);
+}
+
+KERNEL void NAME(channel_combine)(T a, const T *g, T b, const T *x, T c, T *y, ptrdiff_t images,
+                                  ptrdiff_t image_stride, ptrdiff_t pixels) {
+  for (ptrdiff_t image = 0; image < images; image++) {
+    ptrdiff_t offset = image * image_stride;
+    for (ptrdiff_t p = 0; p < pixels; p++) y[offset + p] = a * g[offset + p] + b * x[offset + p] + c;
+  }
+}
+
+KERNEL void NAME(max_pool_gradient)(const covpool_window *w, const T *x, const T *gradient, T *x_gradient) {
+  memset(x_gradient, 0, (size_t)(w->channels * w->height * w->width) * sizeof(T));
+  for (ptrdiff_t c = 0; c < w->channels; c++) {
+    const T *plane = x + c * w->height * w->width;
+    T *out = x_gradient + c * w->height * w->width;
+    for (ptrdiff_t oy = 0; oy < w->out_height; oy++) {
+      ptrdiff_t top = oy * w->stride - w->pad_top, bottom = top + w->kernel_height;
+      if (top < 0) top = 0;
+      if (bottom > w->height) bottom = w->height;
+      for (ptrdiff_t ox = 0; ox < w->out_width; ox++) {
+        ptrdiff_t left = ox * w->stride - w->pad_left, right = left + w->kernel_width;
+        if (left < 0) left = 0;
+        if (right > w->width) right = w->width;
+        ptrdiff_t best = top * w->width + left;
+        for (ptrdiff_t iy = top; iy < bottom; iy++)
+          for (ptrdiff_t ix = left; ix < right; ix++)
+            if (plane[iy * w->width + ix] > plane[best]) best = iy * w->width + ix;
+        out[best] += *gradient++;
+      }
+    }
+  }
+}
+
+KERNEL void NAME(average_pool_gradient)(const covpool_window *w, const T *gradient, T *x_gradient) {
+  memset(x_gradient, 0, (size_t)(w->channels * w->height * w->width) * sizeof(T));
+  for (ptrdiff_t c = 0; c < w->channels; c++) {
+    T *out = x_gradient + c * w->height * w->width;
+    for (ptrdiff_t oy = 0; oy < w->out_height; oy++) {
+      ptrdiff_t top = oy * w->stride - w->pad_top, bottom = top + w->kernel_height;
+      if (top < 0) top = 0;
+      if (bottom > w->height) bottom = w->height;
+      for (ptrdiff_t ox = 0; ox < w->out_width; ox++) {
+        ptrdiff_t left = ox * w->stride - w->pad_left, right = left + w->kernel_width;
+        if (left < 0) left = 0;
+        if (right > w->width) right = w->width;
+        T share = *gradient++ / (T)((bottom - top) * (right - left));
+        for (ptrdiff_t iy = top; iy < bottom; iy++)
+          for (ptrdiff_t ix = left; ix < right; ix++) out[iy * w->width + ix] += share;
+      }
+    }
+  }
+}
+
+KERNEL void NAME(from_upper_triangle)(const T *triangle, T *matrix, ptrdiff_t n) {
+  for (ptrdiff_t i = 0; i < n; i++) {
+    memset(matrix + i * n, 0, (size_t)i * sizeof(T));
+    memcpy(matrix + i * n + i, triangle, (size_t)(n - i) * sizeof(T));
+    triangle += n - i;
+  }
+}
+
+KERNEL void NAME(plus_transpose)(const T *x, T *y, ptrdiff_t n) {
+  for (ptrdiff_t bi = 0; bi < n; bi += 16) {
+    for (ptrdiff_t bj = 0; bj < n; bj += 16) {
+      ptrdiff_t ie = bi + 16 < n ? bi + 16 : n, je = bj + 16 < n ? bj + 16 : n;
+      for (ptrdiff_t i = bi; i < ie; i++)
+        for (ptrdiff_t j = bj; j < je; j++) y[i * n + j] = x[i * n + j] + x[j * n + i];
+    }
+  }
+}
+
+KERNEL void NAME(accumulate)(T factor, const T *x, T *y, ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; i++) y[i] += factor * x[i];
+}
+
+KERNEL double NAME(dot)(const T *a, const T *b, ptrdiff_t count) {
+  double lanes[COVPOOL_LANES] = {0};
+  ptrdiff_t i = 0;
+  for (; i + COVPOOL_LANES <= count; i += COVPOOL_LANES)
+    for (int lane = 0; lane < COVPOOL_LANES; lane++) lanes[lane] += (double)a[i + lane] * (double)b[i + lane];
+  for (; i < count; i++) lanes[0] += (double)a[i] * (double)b[i];
+  return NAME(total)(lanes);
+}

@@ -115,7 +115,7 @@ extension Module {
   public func trace(
     input shape: Shape, _ body: (_ module: Self, _ x: Tensor<Scalar>) -> Tensor<Scalar>
   ) -> Trace<Scalar> {
-    let tape = Tape<Scalar>(isSymbolic: true)
+    let tape = Tape<Scalar>(.tracing)
     var recorded = self
     recorded.forEachTensor { $1 = tape.leaf($1, name: $0.name) }
     let input = tape.placeholder(shape, name: "input")

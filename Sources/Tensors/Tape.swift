@@ -8,17 +8,27 @@ package struct Recording<Scalar: RealScalar>: Sendable {
 
 /// A list of applied operations, in the order they were applied: what a network did with its input.
 ///
-/// A symbolic tape records shapes only and computes nothing, which is how a network is summarised and planned in
-/// milliseconds.
+/// Differentiating walks it backwards, once; plans, summaries and counters read it forwards. A symbolic tape records
+/// shapes only and computes nothing, which is how a network is planned in milliseconds.
 public final class Tape<Scalar: RealScalar>: Sendable {
-  /// One value on the tape: a named or anonymous leaf, or the result of an operation.
+  /// What a tape is for.
+  public enum Purpose: Sendable {
+    /// Shapes only; nothing is computed.
+    case tracing
+    /// Values, and what pullbacks need of them. Layers that behave differently in training do so if `isTraining`.
+    case differentiating(isTraining: Bool)
+  }
+
+  /// One value on the tape: a leaf, or the result of an operation.
   public struct Value: Sendable {
     /// The value's shape.
     public let shape: Shape
     /// A leaf's name: a parameter's path, or that of an input.
     public let name: String?
-    /// A leaf's numbers, or those of a result where the tape computes.
+    /// A leaf's numbers; `nil` for results, which live as long as somebody needs them.
     public let tensor: Tensor<Scalar>?
+    /// Whether a gradient with respect to this value is wanted or leads to one that is.
+    package let needsGradient: Bool
   }
 
   /// One applied operation.
@@ -29,20 +39,33 @@ public final class Tape<Scalar: RealScalar>: Sendable {
     public let inputs: [Int]
     /// Index of the result in `values`.
     public let output: Int
+    /// What the pullback needs; `nil` where no gradient passes.
+    package var application: Application<Scalar>?
   }
 
   private struct State {
     var values: [Value] = []
     var steps: [Step] = []
+    var updates: [(leaf: Int, tensor: Tensor<Scalar>)] = []
+    var isSpent = false
   }
 
-  /// Whether operations are recorded without being computed.
-  public let isSymbolic: Bool
+  /// What the tape is for.
+  public let purpose: Purpose
+  /// Random numbers for layers that drop or mix at random.
+  public let random: RandomStream
   private let state = Mutex(State())
 
   /// An empty tape.
-  /// - Parameter isSymbolic: whether to record shapes only.
-  public init(isSymbolic: Bool) { self.isSymbolic = isSymbolic }
+  public init(_ purpose: Purpose, random: RandomStream = RandomStream(seed: 0, name: "tape")) {
+    (self.purpose, self.random) = (purpose, random)
+  }
+
+  /// Whether operations are recorded without being computed.
+  public var isSymbolic: Bool { if case .tracing = purpose { true } else { false } }
+
+  /// Whether layers are to behave as in training.
+  public var isTraining: Bool { if case .differentiating(let isTraining) = purpose { isTraining } else { false } }
 
   /// All values so far.
   public var values: [Value] { state.withLock { $0.values } }
@@ -51,17 +74,17 @@ public final class Tape<Scalar: RealScalar>: Sendable {
   public var steps: [Step] { state.withLock { $0.steps } }
 
   /// `tensor` as a leaf of this tape; what is computed from the result is recorded.
-  public func leaf(_ tensor: Tensor<Scalar>, name: String? = nil) -> Tensor<Scalar> {
+  public func leaf(_ tensor: Tensor<Scalar>, name: String? = nil, needsGradient: Bool = false) -> Tensor<Scalar> {
     let plain = tensor.detached
-    return Tensor(
-      shape: plain.shape, storage: plain.storage,
-      recording: append(Value(shape: plain.shape, name: name, tensor: plain)))
+    let value = Value(shape: plain.shape, name: name, tensor: plain, needsGradient: needsGradient)
+    return Tensor(shape: plain.shape, storage: plain.storage, recording: append(value))
   }
 
   /// A leaf of a symbolic tape that has a shape and no values: the input of a network.
   public func placeholder(_ shape: Shape, name: String) -> Tensor<Scalar> {
-    precondition(isSymbolic, "a placeholder has no values to compute with; the tape must be symbolic")
-    return Tensor(shape: shape, storage: nil, recording: append(Value(shape: shape, name: name, tensor: nil)))
+    precondition(isSymbolic, "a placeholder has no values to compute with; the tape must be for tracing")
+    let value = Value(shape: shape, name: name, tensor: nil, needsGradient: false)
+    return Tensor(shape: shape, storage: nil, recording: append(value))
   }
 
   /// The index in `values` of a tensor of this tape.
@@ -73,6 +96,17 @@ public final class Tape<Scalar: RealScalar>: Sendable {
     return recording.value
   }
 
+  /// Notes that a leaf which is not learned has a new value: BatchNorm's running statistics after a training step.
+  public func note(_ newValue: Tensor<Scalar>, for leaf: Tensor<Scalar>) {
+    let index = index(of: leaf)
+    state.withLock { $0.updates.append((index, newValue.detached)) }
+  }
+
+  /// What `note` was told, by the leaves' names.
+  package var notedUpdates: [(name: String, tensor: Tensor<Scalar>)] {
+    state.withLock { state in state.updates.map { (state.values[$0.leaf].name ?? "", $0.tensor) } }
+  }
+
   /// Applies an operation to tensors of this tape; tensors of no tape are recorded as anonymous leaves.
   func record(_ operation: some TensorOperation, _ inputs: [Tensor<Scalar>]) -> Tensor<Scalar> {
     let indices = inputs.map { input -> Int in
@@ -81,14 +115,41 @@ public final class Tape<Scalar: RealScalar>: Sendable {
       return recording.value
     }
     let shape = operation.outputShape(inputs.map(\.shape))
-    let result = isSymbolic ? Tensor(shape: shape, storage: nil) : operation.forward(inputs.map(\.detached))
-    precondition(result.shape == shape, "\(operation.name): result \(result.shape), announced \(shape)")
+    let needs = state.withLock { state in
+      precondition(!state.isSpent, "\(operation.name): this tape was differentiated already; record on a new one")
+      return indices.map { state.values[$0].needsGradient }
+    }
+    var step = Step(operation: operation, inputs: indices, output: 0, application: nil)
+    var result = Tensor<Scalar>(shape: shape, storage: nil)
+    if !isSymbolic {
+      let plain = inputs.map(\.detached)
+      if needs.contains(true) {
+        let application = operation.apply(plain, needsGradient: needs)
+        result = application.output
+        step.application = application.reduced(to: operation.pullbackNeeds)
+      } else {
+        result = operation.forward(plain)
+      }
+      precondition(result.shape == shape, "\(operation.name): result \(result.shape), announced \(shape)")
+    }
     let value = state.withLock { state in
-      state.values.append(Value(shape: shape, name: nil, tensor: isSymbolic ? nil : result))
-      state.steps.append(Step(operation: operation, inputs: indices, output: state.values.count - 1))
+      state.values.append(Value(shape: shape, name: nil, tensor: nil, needsGradient: needs.contains(true)))
+      state.steps.append(
+        Step(
+          operation: operation, inputs: indices, output: state.values.count - 1, application: step.application))
       return state.values.count - 1
     }
     return Tensor(shape: shape, storage: result.storage, recording: Recording(tape: self, value: value))
+  }
+
+  /// Hands out the steps for differentiating, once; the tape keeps none of what they hold.
+  package func spend() -> [Step] {
+    state.withLock { state in
+      precondition(!state.isSpent, "this tape was differentiated already: a tape is used once")
+      state.isSpent = true
+      defer { state.steps = [] }
+      return state.steps
+    }
   }
 
   private func append(_ value: Value) -> Recording<Scalar> {

@@ -1,8 +1,9 @@
 /// Something that makes one tensor of others: convolution, covariance, a sum.
 ///
 /// An operation is a value: its properties are the attributes (stride, iterations), its inputs are tensors, weights
-/// among them. Everything else reads operations off a `Tape`: a plan folds and fuses them, the model summary counts
-/// them. Conform a type of your own and call it with `applied(to:)`; networks and plans take it like any other.
+/// among them. Everything else reads operations off a `Tape`: differentiating calls their pullbacks, a plan folds and
+/// fuses them, the model summary counts them. Conform a type of your own and call it with `applied(to:)`; networks,
+/// gradients and plans take it like any other.
 public protocol TensorOperation: Sendable {
   /// What the operation is called in summaries and messages.
   var name: String { get }
@@ -17,8 +18,58 @@ public protocol TensorOperation: Sendable {
   /// The result for these inputs as a new tensor; by default through `forward(_:into:)`.
   func forward<Scalar>(_ inputs: [Tensor<Scalar>]) -> Tensor<Scalar>
 
+  /// The result together with what the pullback needs; by default `forward`, with nothing saved besides.
+  func apply<Scalar>(_ inputs: [Tensor<Scalar>], needsGradient: [Bool]) -> Application<Scalar>
+
+  /// Which tensors of an application the pullback looks at; the others may be freed.
+  var pullbackNeeds: PullbackNeeds { get }
+
+  /// The gradients with respect to the inputs, given that with respect to the result.
+  /// - Returns: one gradient for each input, of its shape; `nil` where there is none or `application.needsGradient` says
+  ///   that none is wanted.
+  func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?]
+
   /// Multiply-adds of `forward`, as papers count them: products of convolutions and classifiers.
   func multiplyAdds(_ inputs: [Shape]) -> Int
+}
+
+/// Which tensors of an application a pullback looks at.
+public struct PullbackNeeds: OptionSet, Sendable {
+  public let rawValue: Int
+
+  public init(rawValue: Int) { self.rawValue = rawValue }
+
+  /// The values of the inputs.
+  public static let inputs = PullbackNeeds(rawValue: 1)
+  /// The values of the result.
+  public static let output = PullbackNeeds(rawValue: 2)
+}
+
+/// An operation applied to tensors: what a pullback works from.
+public struct Application<Scalar: RealScalar>: Sendable {
+  /// What it was applied to.
+  public var inputs: [Tensor<Scalar>]
+  /// What came out.
+  public var output: Tensor<Scalar>
+  /// Intermediate results that the pullback reuses.
+  public var saved: [Tensor<Scalar>]
+  /// For which inputs a gradient is wanted.
+  public var needsGradient: [Bool]
+
+  /// An application with everything that its pullback needs.
+  public init(
+    inputs: [Tensor<Scalar>], output: Tensor<Scalar>, saved: [Tensor<Scalar>] = [], needsGradient: [Bool]
+  ) {
+    (self.inputs, self.output, self.saved, self.needsGradient) = (inputs, output, saved, needsGradient)
+  }
+
+  /// The same without the values that nobody will look at.
+  func reduced(to needs: PullbackNeeds) -> Application {
+    var reduced = self
+    if !needs.contains(.inputs) { reduced.inputs = inputs.map { .uninitialized($0.shape) } }
+    if !needs.contains(.output) { reduced.output = .uninitialized(output.shape) }
+    return reduced
+  }
 }
 
 extension TensorOperation {
@@ -28,6 +79,16 @@ extension TensorOperation {
 
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>]) -> Tensor<Scalar> {
     Tensor(outputShape(inputs.map(\.shape))) { forward(inputs, into: $0) }
+  }
+
+  public func apply<Scalar>(_ inputs: [Tensor<Scalar>], needsGradient: [Bool]) -> Application<Scalar> {
+    Application(inputs: inputs, output: forward(inputs), needsGradient: needsGradient)
+  }
+
+  public var pullbackNeeds: PullbackNeeds { [.inputs, .output] }
+
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    preconditionFailure("\(name) has no pullback: implement `pullback(_:_:)` to differentiate through it")
   }
 
   /// The result for these inputs, recorded where one of them is on a tape.

@@ -11,7 +11,7 @@ struct Doubling: TensorOperation {
 
 @Suite struct TapeTests {
   @Test func `A symbolic tape records shapes and computes nothing`() {
-    let tape = Tape<Float>(isSymbolic: true)
+    let tape = Tape<Float>(.tracing)
     let x = tape.placeholder([2, 3, 8, 8], name: "input")
     let w = tape.leaf(.uninitialized([4, 3, 3, 3]), name: "weight")
     let y = Convolution2d(padding: .symmetric(1)).applied(to: x, w).relu()
@@ -24,7 +24,7 @@ struct Doubling: TensorOperation {
 
   @Test func `A computing tape gives the values of plain code`() {
     let x = Tensor<Float>([4], [-1, 2, -3, 4])
-    let tape = Tape<Float>(isSymbolic: false)
+    let tape = Tape<Float>(.differentiating(isTraining: false))
     let recorded = tape.leaf(x, name: "x")
     let y = Doubling().applied(to: recorded.relu() + x)
     #expect(y.scalars == Doubling().applied(to: x.relu() + x).scalars)

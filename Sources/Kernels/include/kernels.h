@@ -58,6 +58,34 @@ typedef struct {
   void covpool_uniform_##suffix(uint64_t seed, uint64_t first, T low, T high, T *y, ptrdiff_t count);                  \
   /* y[i] = deviation * standard normal (Box-Muller), a function of seed and i. */                                     \
   void covpool_normal_##suffix(uint64_t seed, uint64_t first, T deviation, T *y, ptrdiff_t count);          \
+  /* x += columns, the transpose of im2col for pixels first ..< last. */                                               \
+  void covpool_col2im_##suffix(const covpool_window *w, const T *columns, ptrdiff_t first, ptrdiff_t last, T *x);      \
+  /* y[i] = gradient[i] where result[i] > 0, else 0. */                                                                \
+  void covpool_relu_gradient_##suffix(const T *result, const T *gradient, T *y, ptrdiff_t count);                      \
+  /* Mean and biased variance of one channel over images that are image_stride apart, in double, two passes. */        \
+  void covpool_channel_moments_##suffix(const T *x, ptrdiff_t images, ptrdiff_t image_stride, ptrdiff_t pixels,        \
+                                        double *mean, double *variance);                                               \
+  /* y = x * scale + shift on one channel of all images. */                                                            \
+  void covpool_channel_affine_##suffix(const T *x, T scale, T shift, T *y, ptrdiff_t images, ptrdiff_t image_stride,   \
+                                       ptrdiff_t pixels);                                                              \
+  /* Sums over one channel of g and of g * (x - mean), in double. */                                                   \
+  void covpool_channel_gradient_sums_##suffix(const T *x, const T *g, T mean, ptrdiff_t images,                        \
+                                              ptrdiff_t image_stride, ptrdiff_t pixels, double *sum, double *product); \
+  /* y = a * g + b * x + c on one channel of all images. */                                                            \
+  void covpool_channel_combine_##suffix(T a, const T *g, T b, const T *x, T c, T *y, ptrdiff_t images,                 \
+                                        ptrdiff_t image_stride, ptrdiff_t pixels);                                     \
+  /* Adds each pooled gradient to the first largest pixel of its window; x_gradient is zeroed first. */                \
+  void covpool_max_pool_gradient_##suffix(const covpool_window *w, const T *x, const T *gradient, T *x_gradient);      \
+  /* Spreads each pooled gradient evenly over its window's pixels; x_gradient is zeroed first. */                      \
+  void covpool_average_pool_gradient_##suffix(const covpool_window *w, const T *gradient, T *x_gradient);              \
+  /* matrix[i, j] for i <= j from the triangle, 0 below. */                                                            \
+  void covpool_from_upper_triangle_##suffix(const T *triangle, T *matrix, ptrdiff_t n);                                \
+  /* y = x + x transposed. */                                                                                          \
+  void covpool_plus_transpose_##suffix(const T *x, T *y, ptrdiff_t n);                                                 \
+  /* y += factor * x. */                                                                                               \
+  void covpool_accumulate_##suffix(T factor, const T *x, T *y, ptrdiff_t count);                                       \
+  /* The sum of a[i] * b[i], in double. */                                                                             \
+  double covpool_dot_##suffix(const T *a, const T *b, ptrdiff_t count);                                                \
   /* Whether no number is NaN or infinite. */                                                                          \
   int covpool_all_finite_##suffix(const T *x, ptrdiff_t count);
 

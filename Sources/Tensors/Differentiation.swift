@@ -1,0 +1,70 @@
+import Kernels
+
+extension Tape {
+  /// The gradients of a scalar on this tape with respect to leaves of it, by walking the tape backwards.
+  ///
+  /// The tape is spent afterwards: what it held for the pullbacks is freed on the way.
+  /// - Returns: a gradient for each leaf that the scalar depends on; `nil` for the others.
+  /// - Precondition: `result` has one element, and the tape was not differentiated before.
+  package func gradients(of result: Tensor<Scalar>, withRespectTo leaves: [Int]) -> [Tensor<Scalar>?] {
+    precondition(result.scalarCount == 1, "only a scalar has gradients; this tensor is \(result.shape)")
+    let last = index(of: result)
+    let needsGradient = values.map(\.needsGradient)
+    var gradients = [Tensor<Scalar>?](repeating: nil, count: needsGradient.count)
+    gradients[last] = Tensor(result.shape, repeating: 1)
+    var steps = spend()
+    let wanted = Set(leaves)
+    while let step = steps.popLast() {
+      guard let gradient = gradients[step.output], let application = step.application else { continue }
+      if !wanted.contains(step.output) { gradients[step.output] = nil }
+      let parts = step.operation.pullback(gradient, application)
+      precondition(
+        parts.count == step.inputs.count,
+        "\(step.operation.name): \(parts.count) gradients for \(step.inputs.count) inputs")
+      for (position, (input, part)) in zip(step.inputs, parts).enumerated() {
+        guard let part, needsGradient[input] else { continue }
+        precondition(
+          part.shape == application.inputs[position].shape,
+          "\(step.operation.name): gradient \(part.shape) of input \(position), which is \(application.inputs[position].shape)")
+        if let sum = gradients[input] {
+          gradients[input] = nil  // so that the sum can be made in place
+          gradients[input] = sum.adding(part)
+        } else {
+          gradients[input] = part
+        }
+      }
+    }
+    return leaves.map { gradients[$0] }
+  }
+}
+
+extension Tensor {
+  /// The sum, in this tensor's memory where nobody else uses it.
+  fileprivate consuming func adding(_ other: Tensor) -> Tensor {
+    var sum = self
+    sum.withUnsafeMutableScalars { target in
+      let (y, x) = (target.baseAddress!, other.pointer)
+      forEachChunk(of: target.count) { range in
+        let first = range.lowerBound
+        forPrecision(
+          of: Scalar.self,
+          float: { covpool_add_f32((y + first).float, (x + first).float, (y + first).float, range.count) },
+          double: { covpool_add_f64((y + first).double, (x + first).double, (y + first).double, range.count) })
+      }
+    }
+    return sum
+  }
+}
+
+/// The value of a function of tensors and its gradients with respect to them.
+///
+/// The function must return a scalar. Layers behave as at inference.
+public func valueWithGradients<Scalar>(
+  at inputs: [Tensor<Scalar>], _ function: ([Tensor<Scalar>]) -> Tensor<Scalar>
+) -> (value: Tensor<Scalar>, gradients: [Tensor<Scalar>]) {
+  let tape = Tape<Scalar>(.differentiating(isTraining: false))
+  let leaves = inputs.enumerated().map { tape.leaf($1, name: "input \($0)", needsGradient: true) }
+  let value = function(leaves)
+  let gradients = tape.gradients(of: value, withRespectTo: leaves.map { tape.index(of: $0) })
+  return (value.detached, zip(gradients, inputs).map { $0 ?? Tensor($1.shape, repeating: 0) })
+}
