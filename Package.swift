@@ -38,7 +38,8 @@ let tests: [Target] = [
   .testTarget(name: "NeuralNetworksTests", dependencies: ["NeuralNetworks", "TestSupport"]),
   .testTarget(name: "CovariancePoolingTests", dependencies: ["CovariancePooling", "TestSupport"]),
   .testTarget(name: "InferenceTests", dependencies: ["Inference", "NeuralNetworks", "TestSupport"]),
-  .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
+  .testTarget(
+    name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"], resources: [.copy("Resources")]),
   .testTarget(name: "VisionTests", dependencies: ["Vision", "TestSupport"]),
   .testTarget(name: "ModelZooTests", dependencies: ["ModelZoo", "TestSupport"]),
 ]
