@@ -40,7 +40,8 @@ let tests: [Target] = [
     name: "CovariancePoolingTests", dependencies: ["CovariancePooling", "TestSupport"],
     resources: [.copy("Resources")]),
   .testTarget(name: "InferenceTests", dependencies: ["Inference", "NeuralNetworks", "TestSupport"]),
-  .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
+  .testTarget(
+    name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"], resources: [.copy("Resources")]),
   .testTarget(name: "VisionTests", dependencies: ["Vision", "TestSupport"]),
   .testTarget(
     name: "ModelZooTests", dependencies: ["ModelZoo", "Inference", "TestSupport"], resources: [.copy("Resources")]),

@@ -1,0 +1,125 @@
+/// What a checkpoint file holds: named tensors, not read yet, and what is said beside them.
+///
+/// The container is recognised by its content, never by the file's name. Nothing in the file is executed, all sizes are
+/// checked before memory is taken, and only the descriptions of the tensors are read.
+public struct Checkpoint: Sendable {
+  /// A way to put tensors into a file.
+  public enum Container: String, Sendable, CaseIterable {
+    /// A zip archive, by `torch.save` of PyTorch ≥ 1.6.
+    case pytorchZip
+    /// A sequence of pickles and storages, by `torch.save` of PyTorch ≤ 1.5.
+    case pytorchLegacy
+    /// A protocol buffer, by MindSpore's `save_checkpoint`.
+    case mindspore
+    /// A JSON header and raw numbers.
+    case safetensors
+  }
+
+  /// The file, as it was named.
+  public let path: String
+  /// How the file holds the tensors.
+  public let container: Container
+  /// The tensors by name. A prefix `module.` or `features.module.`, which training on several processors leaves, is
+  /// taken off.
+  public let tensors: [String: StoredTensor]
+  /// The tensors' names in the file's order.
+  public let names: [String]
+  /// What is said beside the tensors: safetensors' `__metadata__`; the scalars beside a PyTorch state dict (`epoch`,
+  /// `arch`, `best_acc1`); MindSpore's scalars and strings (`epoch_num`, `step_num`).
+  public let metadata: [String: String]
+
+  private let archive: ZipArchive?
+
+  /// Reads the descriptions of the tensors in the file at `path`.
+  /// - Throws: `CheckpointError`.
+  public init(contentsOf path: String) throws {
+    try self.init(FileBytes(mapping: path))
+  }
+
+  /// Reads a checkpoint in memory, as if it were in a file of that name.
+  package init(bytes: some Collection<UInt8>, named path: String) throws {
+    try self.init(FileBytes(copying: bytes, named: path))
+  }
+
+  /// Reads all numbers of a PyTorch zip file once and compares them with the file's check sums; the other containers
+  /// have none of their numbers, or (MindSpore) are checked on opening.
+  /// - Throws: `CheckpointError.malformed` with the name of the entry that differs.
+  public func verifyChecksums() throws {
+    for name in archive?.names ?? [] { try archive?.verify(name) }
+  }
+
+  /// What a container's reader finds.
+  struct Contents {
+    let container: Container
+    let tensors: [StoredTensor]
+    let metadata: [String: String]
+    var archive: ZipArchive?
+  }
+
+  private init(_ file: FileBytes) throws {
+    let contents = try Self.read(file)
+    path = file.path
+    container = contents.container
+    metadata = contents.metadata
+    archive = contents.archive
+    var tensors: [String: StoredTensor] = [:]
+    tensors.reserveCapacity(contents.tensors.count)
+    var names: [String] = []
+    for tensor in contents.tensors {
+      let name = Self.withoutPrefix(tensor.name)
+      guard tensors.updateValue(tensor.renamed(name), forKey: name) == nil else {
+        throw file.malformed("it has two tensors of the name \(quoted(name))")
+      }
+      names.append(name)
+    }
+    self.tensors = tensors
+    self.names = names
+    try Self.checkTotal(contents.tensors, in: file)
+  }
+
+  private static func withoutPrefix(_ name: String) -> String {
+    for prefix in ["module.", "features.module."] where name.hasPrefix(prefix) && name != prefix {
+      return String(name.dropFirst(prefix.count))
+    }
+    return name
+  }
+
+  /// Tensors may share numbers (tied weights), but a small file must not become large by sharing them a thousandfold.
+  private static func checkTotal(_ tensors: [StoredTensor], in file: FileBytes) throws {
+    var bytes = 0
+    var floatBytes = 0
+    // The sums cannot overflow: a tensor is no larger than the file, and there are at most as many as it has bytes.
+    for tensor in tensors {
+      bytes = bytes.addingReportingOverflow(tensor.byteCount).partialValue
+      floatBytes = floatBytes.addingReportingOverflow(tensor.floatByteCount).partialValue
+      guard bytes <= file.count || floatBytes <= 3 * file.count + 32 << 20 else {
+        throw file.malformed(
+          "its tensors share their numbers so often that they are more than three times the file of \(file.count) bytes"
+        )
+      }
+    }
+  }
+
+  /// Recognises the container and reads it.
+  private static func read(_ file: FileBytes) throws -> Contents {
+    let isHeaderShort = (4...7).allSatisfy { file.byte(at: $0) == 0 }
+    if file.matches([0x50, 0x4B, 0x03, 0x04], at: 0) || file.matches([0x50, 0x4B, 0x05, 0x06], at: 0) {
+      return try readPyTorchZip(file)
+    }
+    if file.matches("ustar".utf8, at: 257) {
+      throw CheckpointError.unsupported(
+        path: file.path,
+        reason: "a tar archive, as PyTorch before 0.1.10 wrote; load it with such a version and save it again")
+    }
+    if file.byte(at: 8) == UInt8(ascii: "{"), file.byte(at: 0) != 0x0A || isHeaderShort {
+      return try readSafetensors(file)
+    }
+    if file.byte(at: 0) == 0x80, let version = file.byte(at: 1), (2...5).contains(version) {
+      return try readPyTorchLegacy(file)
+    }
+    if file.byte(at: 0) == 0x0A, !isHeaderShort { return try readMindSpore(file) }
+    if isHeaderShort || file.count < 8 { return try readSafetensors(file) }
+    let start = file.slice(0..<min(8, file.count)).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }
+    throw CheckpointError.unrecognized(path: file.path, found: "the bytes \(start.joined(separator: " "))")
+  }
+}

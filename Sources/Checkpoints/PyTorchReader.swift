@@ -1,0 +1,104 @@
+/// Finds the state dict in what a PyTorch pickle holds, and its tensors' bytes in the file.
+struct PyTorchReader {
+  let file: FileBytes
+  let heap: PickleHeap
+  /// Where a storage's bytes lie: at least as many as it is said to have.
+  let locate: (PickleStorage) throws -> Range<Int>
+  let isBigEndian: Bool
+
+  /// Under what training programs put the state dict beside other things, the most specific name first.
+  private static let wrappers = [
+    "state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "weights", "params",
+    "state_dict_ema", "model_ema", "ema",
+  ]
+
+  /// The tensors in the dictionary's order and the scalars beside the state dict.
+  func contents(of root: PickleValue) throws -> (tensors: [StoredTensor], metadata: [String: String]) {
+    var metadata: [String: String] = [:]
+    var value = root
+    // A dictionary in a dictionary in a dictionary is the most that is met with.
+    for _ in 0..<4 {
+      guard case .dictionary(let index) = value else { break }
+      let items = pairs(of: index)
+      let wrapped = Self.wrappers.lazy.compactMap { name in
+        items.last { if case .string(name) = $0.key, case .dictionary = $0.value { true } else { false } }?.value
+      }.first
+      for (key, value) in items {
+        guard case .string(let name) = key, let text = try description(of: value, wrapped: wrapped != nil) else {
+          continue
+        }
+        metadata[name] = text
+      }
+      if let wrapped {
+        value = wrapped
+        continue
+      }
+      let tensors = try stateDict(items)
+      guard !tensors.isEmpty else { throw CheckpointError.noStateDict(path: file.path, found: summary(items)) }
+      return (tensors, metadata)
+    }
+    throw CheckpointError.noStateDict(path: file.path, found: value.kind)
+  }
+
+  private func pairs(of dictionary: Int) -> [(key: PickleValue, value: PickleValue)] {
+    let items = heap.containers[dictionary]
+    return stride(from: 0, to: items.count, by: 2).map { (items[$0], items[$0 + 1]) }
+  }
+
+  /// The tensors of a dictionary; what is none (a module's `_extra_state`) is left out.
+  private func stateDict(_ items: [(key: PickleValue, value: PickleValue)]) throws -> [StoredTensor] {
+    var tensors: [StoredTensor] = []
+    for (key, value) in items {
+      guard case .tensor(let index) = value else { continue }
+      guard case .string(let name) = key else { throw file.malformed("its state dict names a tensor by \(key.kind)") }
+      guard tensors.count < file.entryLimit else {
+        throw file.malformed("its state dict has more than \(file.entryLimit) tensors")
+      }
+      tensors.append(try tensor(index, named: name))
+    }
+    return tensors
+  }
+
+  private func tensor(_ index: Int, named name: String) throws -> StoredTensor {
+    let tensor = heap.tensors[index]
+    let storage = heap.storages[tensor.storage]
+    let width = storage.type.byteWidth
+    // The storage has as many bytes, so these products are sizes within the file.
+    let bytes = try locate(storage)
+    let view = bytes.lowerBound + storage.view.lowerBound * width..<bytes.lowerBound + storage.view.upperBound * width
+    return try StoredTensor(
+      name: name, dimensions: tensor.dimensions, strides: tensor.strides, offset: tensor.offset, type: storage.type,
+      storage: view, isBigEndian: isBigEndian, in: file)
+  }
+
+  /// A scalar as text; `nil` for what is none. A state dict's own tensors of one number are no metadata.
+  private func description(of value: PickleValue, wrapped: Bool) throws -> String? {
+    switch value {
+    case .bool(let value): return "\(value)"
+    case .integer(let value): return "\(value)"
+    case .real(let value): return "\(value)"
+    case .string(let value): return value
+    case .tensor(let index) where wrapped && heap.tensors[index].dimensions.allSatisfy { $0 == 1 }:
+      return try tensor(index, named: "metadata").scalarDescription
+    default: return nil
+    }
+  }
+
+  private func summary(_ items: [(key: PickleValue, value: PickleValue)]) -> String {
+    guard !items.isEmpty else { return "an empty dictionary" }
+    let keys = items.prefix(8).map { if case .string(let name) = $0.key { quoted(name) } else { $0.key.kind } }
+    return "a dictionary with the keys \(keys.joined(separator: ", "))\(items.count > 8 ? ", …" : "")"
+  }
+}
+
+extension StoredTensor {
+  /// The only number as text, exactly; single precision with the digits it has.
+  var scalarDescription: String? {
+    get throws {
+      guard shape.scalarCount == 1 else { return nil }
+      if type == .bool { return try integers()[0] != 0 ? "true" : "false" }
+      if !type.isFloatingPoint { return type == .uint64 ? nil : "\(try integers()[0])" }
+      return type == .float64 ? "\(try scalars[0])" : "\(Float(try scalars[0]))"
+    }
+  }
+}

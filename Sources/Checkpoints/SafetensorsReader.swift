@@ -1,0 +1,95 @@
+/// The safetensors container: the header's length (64 bits, little-endian), a JSON header, and the numbers, which the
+/// tensors must cover without holes and without overlapping.
+///
+/// Source: the format's description in the README of huggingface/safetensors.
+func readSafetensors(_ file: FileBytes) throws -> Checkpoint.Contents {
+  // The format's own bound, which keeps a hostile header from costing more than the file is worth.
+  let headerLimit: UInt64 = 100_000_000
+  var reader = ByteReader(file, 0..<file.count, subject: "its header")
+  let length = try reader.integer(UInt64.self)
+  guard length <= headerLimit else {
+    throw file.malformed("its safetensors header is said to have \(length) bytes, more than \(headerLimit)")
+  }
+  var header = JSONReader(file, try reader.take(length))
+  let data = reader.position..<file.count
+
+  var metadata: [String: String] = [:]
+  var names: Set<String> = []
+  var tensors: [StoredTensor] = []
+  try header.object { header, name in
+    guard names.insert(name).inserted else { throw header.malformed("has the name \(quoted(name)) twice") }
+    guard names.count + metadata.count <= file.entryLimit else {
+      throw header.malformed("has more than \(file.entryLimit) entries")
+    }
+    if name == "__metadata__" {
+      try header.object { header, key in
+        let value = try header.string()
+        guard metadata.updateValue(value, forKey: key) == nil else {
+          throw header.malformed("has the metadata \(quoted(key)) twice")
+        }
+        guard metadata.count <= file.entryLimit else {
+          throw header.malformed("has more than \(file.entryLimit) entries")
+        }
+      }
+    } else {
+      tensors.append(try safetensor(name, &header, data: data))
+    }
+  }
+  try header.finish()
+
+  // An empty tensor may lie anywhere between two others.
+  let places = tensors.map(\.pieces[0]).sorted { ($0.lowerBound, $0.upperBound) < ($1.lowerBound, $1.upperBound) }
+  var end = data.lowerBound
+  for place in places {
+    guard place.lowerBound == end else {
+      throw file.malformed(
+        "its tensors \(place.lowerBound < end ? "overlap" : "leave a hole") at byte \(place.lowerBound - data.lowerBound) of the data"
+      )
+    }
+    end = place.upperBound
+  }
+  guard end == data.upperBound else {
+    throw file.malformed("its tensors end at byte \(end - data.lowerBound) of the data, which has \(data.count)")
+  }
+  return Checkpoint.Contents(container: .safetensors, tensors: tensors, metadata: metadata)
+}
+
+private let safetensorsTypes: [String: ElementType] = [
+  "F16": .float16, "BF16": .bfloat16, "F32": .float32, "F64": .float64, "I8": .int8, "U8": .uint8, "I16": .int16,
+  "U16": .uint16, "I32": .int32, "U32": .uint32, "I64": .int64, "U64": .uint64, "BOOL": .bool,
+]
+
+/// One tensor's description: `{"dtype": …, "shape": […], "data_offsets": [begin, end]}`.
+private func safetensor(_ name: String, _ header: inout JSONReader, data: Range<Int>) throws -> StoredTensor {
+  var type: String?
+  var shape: [Int]?
+  var offsets: [Int]?
+  try header.object { header, key in
+    let isRepeated: Bool
+    switch key {
+    case "dtype":
+      isRepeated = type != nil
+      type = try header.string()
+    case "shape":
+      isRepeated = shape != nil
+      shape = try header.integers(limit: StoredTensor.rankLimit)
+    case "data_offsets":
+      isRepeated = offsets != nil
+      offsets = try header.integers(limit: 2)
+    default: throw header.malformed("has the unknown key \(quoted(key)) in tensor \(quoted(name))")
+    }
+    guard !isRepeated else { throw header.malformed("has the key \(quoted(key)) twice in tensor \(quoted(name))") }
+  }
+  guard let type, let shape, let offsets, offsets.count == 2 else {
+    throw header.malformed("lacks the dtype, the shape or the two offsets of tensor \(quoted(name))")
+  }
+  guard let element = safetensorsTypes[type] else {
+    throw header.file.unsupported("tensor \(quoted(name)) has the type \(quoted(type))")
+  }
+  guard offsets[0] <= offsets[1], offsets[1] <= data.count else {
+    throw header.malformed("places tensor \(quoted(name)) at bytes \(offsets[0])..<\(offsets[1]) of \(data.count)")
+  }
+  return try StoredTensor(
+    name: name, dimensions: shape, type: element,
+    pieces: [data.lowerBound + offsets[0]..<data.lowerBound + offsets[1]], in: header.file)
+}
