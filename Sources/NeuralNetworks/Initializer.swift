@@ -9,7 +9,7 @@ public enum Initializer: Sendable {
   /// Uniform in ±bound; PyTorch's default for a linear layer is 1/√(fan in).
   case uniform(bound: Double)
 
-  func values<Scalar>(_ shape: Shape, _ random: RandomStream) -> Tensor<Scalar> {
+  package func values<Scalar>(_ shape: Shape, _ random: RandomStream) -> Tensor<Scalar> {
     switch self {
     case .zeros: return Tensor(shape, repeating: 0)
     case .ones: return Tensor(shape, repeating: 1)

@@ -25,7 +25,8 @@ extension Tape {
         guard let part, needsGradient[input] else { continue }
         precondition(
           part.shape == application.inputs[position].shape,
-          "\(step.operation.name): gradient \(part.shape) of input \(position), which is \(application.inputs[position].shape)")
+          "\(step.operation.name): gradient \(part.shape) of input \(position), which is \(application.inputs[position].shape)"
+        )
         if let sum = gradients[input] {
           gradients[input] = nil  // so that the sum can be made in place
           gradients[input] = sum.adding(part)

@@ -1,0 +1,166 @@
+import Checkpoints
+import Foundation
+import Kernels
+
+/// A checkpoint as a network of the zoo sees it: PyTorch's names and what the shapes say of the network.
+struct NetworkCheckpoint {
+  let path: String
+  let flavour: Flavour
+  /// Tensors by PyTorch's names.
+  let tensors: [String: StoredTensor]
+  let metadata: [String: String]
+
+  init(_ checkpoint: Checkpoint) {
+    path = checkpoint.path
+    metadata = checkpoint.metadata
+    let flavour = KeyMap.flavour(of: checkpoint.tensors.keys)
+    self.flavour = flavour
+    tensors = Dictionary(
+      checkpoint.tensors.compactMap { name, tensor in
+        KeyMap.pytorchName(name, flavour: flavour).map { ($0, tensor) }
+      }, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// Whether the file's network has DropCov's attention.
+  var hasAttention: Bool { tensors["eca_layer.conv.weight"] != nil }
+
+  var hasCovarianceHead: Bool { tensors["layer_reduce.weight"] != nil }
+
+  /// `asked` with what the file decides: flavour, d, class count and input channels.
+  func configuration(for asked: NetworkConfiguration) throws -> NetworkConfiguration {
+    guard let stem = tensors["conv1.weight"]?.shape, stem.rank == 4 else {
+      throw LoadError.notANetwork(path: path, missing: "conv1.weight")
+    }
+    var found = asked
+    found.inputChannels = stem[1]
+    if found.family == .imageNet { found.flavour = flavour }
+    if hasCovarianceHead != (asked.head != .gap) {
+      throw LoadError.otherHead(
+        path: path, model: asked.name,
+        found: hasCovarianceHead
+          ? "holds a covariance head (layer_reduce)" : "holds no covariance head (no layer_reduce)",
+        suggestion: likelyModel)
+    }
+    if asked.head != .gap, let reduction = tensors["layer_reduce.weight"]?.shape, reduction.rank == 4, reduction[0] > 0,
+      reduction[0] <= 4096
+    {
+      found.dimension = reduction[0]
+    }
+    if let classifier = tensors[ResNet<Float>.classifierName(asked) + ".weight"]?.shape, classifier.rank == 2,
+      classifier[0] > 0
+    {
+      found.classes = classifier[0]
+    }
+    if asked.head == .fastmpn {
+      if let text = metadata["iterations"], let iterations = Int(text), (1...100).contains(iterations) {
+        found.iterations = iterations
+      }
+      if let text = metadata["scaling"], let scaling = NewtonSchulz.Scaling(rawValue: text) { found.scaling = scaling }
+    }
+    return found
+  }
+
+  /// The model that the file's names point to, if they point to one.
+  var likelyModel: String? {
+    let blocks = (1...4).map { stage in
+      (0..<100).prefix { tensors["layer\(stage).\($0).conv1.weight"] != nil }.count
+    }
+    let isBottleneck = tensors["layer1.0.conv3.weight"] != nil
+    let layouts = blocks[3] > 0 ? ResidualLayout.imageNet : ResidualLayout.cifar
+    let depth = layouts.first { $1.isBottleneck == isBottleneck && $1.blocks == blocks.filter { $0 > 0 } }?.key
+    let head: Head = hasAttention ? .dropcov : hasCovarianceHead ? .fastmpn : .gap
+    return depth.flatMap { NetworkConfiguration(depth: $0, head: head) }?.name
+  }
+}
+
+extension ResNet {
+  /// Loads a checkpoint of any container into the network that `asked` names; flavour, d, class count and input channels
+  /// are the file's.
+  ///
+  /// Loading is strict: every tensor of the network must be in the file with its shape, and the file may hold no others,
+  /// except DropCov's attention, which inference does not use.
+  /// - Throws: `CheckpointError` for a file that cannot be read, `LoadError` for one that does not fit.
+  public static func load(_ asked: NetworkConfiguration, from path: String) throws -> (ResNet, LoadReport) {
+    try load(asked, from: NetworkCheckpoint(Checkpoint(contentsOf: path)))
+  }
+
+  static func load(_ asked: NetworkConfiguration, from file: NetworkCheckpoint) throws -> (ResNet, LoadReport) {
+    let configuration = try file.configuration(for: asked)
+    var network = ResNet(configuration)
+    var report = LoadReport()
+    report.metadata = file.metadata
+    var unused = Set(file.tensors.keys)
+    var failure: (any Error)?
+    network.forEachTensor { description, tensor in
+      guard failure == nil else { return }
+      unused.remove(description.name)
+      guard let stored = file.tensors[description.name] else {
+        guard description.role == .trainingParameter else { return report.missing.append(description.name) }
+        tensor = description.initializer.values(tensor.shape, RandomStream(seed: 0, name: description.name))
+        return
+      }
+      guard stored.shape == tensor.shape || fits(stored.shape, description, tensor.shape) else {
+        report.mismatched.append(
+          LoadReport.Mismatch(key: stored.name, expected: tensor.shape, found: stored.shape))
+        return
+      }
+      do {
+        tensor = try stored.tensor(as: Scalar.self).reshaped(to: tensor.shape.dimensions)
+        report.loaded.append(description.name)
+        if !isFinite(tensor) { report.notFinite.append(stored.name) }
+      } catch { failure = error }
+    }
+    if let failure { throw failure }
+    if configuration.head != .dropcov { unused.remove("eca_layer.conv.weight") }
+    report.unexpected = unused.sorted()
+    report.warnings = warnings(configuration, file, report)
+    guard report.isComplete else {
+      let likely = file.likelyModel
+      throw LoadError.mismatch(
+        path: file.path, model: configuration.name, report: report,
+        suggestion: likely == asked.name || likely == configuration.name ? nil : likely)
+    }
+    return (network, report)
+  }
+
+  /// Whether a tensor of another rank holds the same: MindSpore keeps the attention's filter as `[1, 1, 1, 3]`.
+  private static func fits(_ found: Shape, _ description: TensorDescription, _ expected: Shape) -> Bool {
+    description.role == .trainingParameter && found.scalarCount == expected.scalarCount
+      && found.filter { $0 != 1 } == expected.filter { $0 != 1 }
+  }
+
+  private static func warnings(
+    _ configuration: NetworkConfiguration, _ file: NetworkCheckpoint, _ report: LoadReport
+  ) -> [String] {
+    var warnings: [String] = []
+    if configuration.head != .gap, configuration.head != .dropcov, file.hasAttention {
+      warnings.append(
+        "\(file.path) holds eca_layer.conv.weight, so it looks like a DropCov network; run as \(configuration.name) "
+          + "its covariances are normalised, which it was not trained for")
+    }
+    if configuration.head == .dropcov, !file.hasAttention {
+      warnings.append(
+        "\(file.path) holds no eca_layer.conv.weight, so it looks like a Fast-MPN network; run as "
+          + "\(configuration.name) its covariances are not normalised, which it was not trained for")
+    }
+    if let head = file.metadata["head"].flatMap(Head.init), head != configuration.head {
+      warnings.append("\(file.path) says that its head is \(head.rawValue); it runs as \(configuration.head.rawValue)")
+    }
+    if !report.notFinite.isEmpty {
+      let shown = report.notFinite.prefix(3).joined(separator: ", ")
+      let more = report.notFinite.count > 3 ? " and \(report.notFinite.count - 3) more" : ""
+      warnings.append("\(file.path) holds NaN or infinite values in \(shown)\(more); no result can be trusted")
+    }
+    return warnings
+  }
+}
+
+/// Whether all scalars are finite numbers.
+private func isFinite<Scalar>(_ tensor: Tensor<Scalar>) -> Bool {
+  tensor.withUnsafeScalars { scalars in
+    guard let start = scalars.baseAddress else { return true }
+    return forPrecision(
+      of: Scalar.self, float: { covpool_all_finite_f32(start.float, scalars.count) != 0 },
+      double: { covpool_all_finite_f64(start.double, scalars.count) != 0 })
+  }
+}
