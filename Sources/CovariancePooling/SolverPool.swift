@@ -2,7 +2,7 @@ import Synchronization
 
 /// Eigensolvers of one size, one for each thread that works on a batch; their workspaces are made once and reused.
 final class SolverPool: Sendable {
-  private struct Box: @unchecked Sendable { let solver: SymmetricEigensolver }
+  private struct Box: @unchecked Sendable { let solver: SymmetricEigensolver<Double> }
   private let size: Int
   private let idle = Mutex<[Box]>([])
 
@@ -13,6 +13,6 @@ final class SolverPool: Sendable {
   func decompose(_ matrix: UnsafeMutablePointer<Double>, values: UnsafeMutablePointer<Double>) -> Bool {
     let box = idle.withLock { $0.popLast() } ?? Box(solver: SymmetricEigensolver(size: size))
     defer { idle.withLock { $0.append(box) } }
-    return box.solver.decompose(matrix, values: values)
+    return (try? box.solver.decompose(matrix, values: values)) != nil
   }
 }

@@ -46,7 +46,7 @@ public struct NetworkConfiguration: Hashable, Sendable {
   public var depth: Int
   /// How features become a vector.
   public var head: Head
-  /// Channels d after the reduction before the covariance; unused with GAP.
+  /// Channels d after the reduction before the covariance; 0 with GAP.
   public var dimension: Int
   /// Results of the classifier.
   public var classes: Int
@@ -73,6 +73,7 @@ public struct NetworkConfiguration: Hashable, Sendable {
     } else {
       return nil
     }
+    if head == .gap { dimension = 0 }
     (self.depth, self.head, self.flavour) = (depth, head, flavour)
     (inputChannels, iterations, scaling) = (3, 5, .trace)
   }
