@@ -6,7 +6,6 @@ let systemLibraries: [Target] = [
   .systemLibrary(
     name: "COpenBLAS", path: "Modules/COpenBLAS", providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),
   .systemLibrary(name: "CTurboJPEG", path: "Modules/CTurboJPEG", providers: [.apt(["libturbojpeg0-dev"])]),
-  .systemLibrary(name: "CPNG", path: "Modules/CPNG", providers: [.apt(["libpng-dev"])]),
   .systemLibrary(name: "CZlib", path: "Modules/CZlib", providers: [.apt(["zlib1g-dev"])]),
 ]
 
@@ -18,7 +17,8 @@ let libraries: [Target] = [
   .target(name: "CovariancePooling", dependencies: ["NeuralNetworks", "Tensors", "LinearAlgebra", "Kernels"]),
   .target(name: "Inference", dependencies: ["Tensors", "LinearAlgebra", "Kernels"]),
   .target(name: "Checkpoints", dependencies: ["Tensors", "CZlib"]),
-  .target(name: "Vision", dependencies: ["Tensors", "CTurboJPEG", "CPNG", "CZlib"]),
+  .target(name: "PNGReading", linkerSettings: [.linkedLibrary("png")]),
+  .target(name: "Vision", dependencies: ["Tensors", "CTurboJPEG", "PNGReading", "CZlib"]),
   .target(
     name: "ModelZoo",
     dependencies: ["NeuralNetworks", "CovariancePooling", "Inference", "Checkpoints", "Vision", "Kernels"]),
@@ -50,7 +50,9 @@ let tests: [Target] = [
 let package = Package(
   name: "swift-covpool",
   platforms: [.macOS(.v15)],
-  products: libraries.map { .library(name: $0.name, targets: [$0.name]) }
+  products: libraries.filter { !["Kernels", "PNGReading"].contains($0.name) }.map {
+    .library(name: $0.name, targets: [$0.name])
+  }
     + [.executable(name: "zoo-eval", targets: ["zoo-eval"])],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")

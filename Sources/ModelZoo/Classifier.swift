@@ -1,0 +1,133 @@
+import Checkpoints
+import Foundation
+@_exported import Inference
+@_exported import Vision
+
+/// A network ready to classify images: weights loaded, plan made, and what its images must look like.
+public final class Classifier: Sendable {
+  /// The zoo's name of the network as it was loaded.
+  public let model: String
+  /// The structure, after the checkpoint had its say.
+  public let configuration: NetworkConfiguration
+  /// What was loaded, or `nil` for random weights.
+  public let report: LoadReport?
+  /// How an image becomes the network's input.
+  public let transform: EvaluationTransform
+  /// A name for each class, where they are known.
+  public let classNames: [String]?
+  /// Parameters and multiply-adds.
+  public let counts: NetworkCounts
+  private let plan: Plan<Float>
+
+  /// A network of the zoo with the weights of a checkpoint: PyTorch, MindSpore or safetensors, told by its content.
+  ///
+  /// The checkpoint's flavour, d, class count and input channels win over the name's. Without a checkpoint the weights
+  /// are random, which serves to measure speed and nothing else.
+  /// - Parameters:
+  ///   - model: a name such as `resnet50-fastmpn`; `Zoo.entries` has them all.
+  ///   - checkpoint: the file's path.
+  ///   - iterations: Newton–Schulz iterations in place of the network's own.
+  ///   - seed: of random weights.
+  /// - Throws: `ZooError`, `CheckpointError`, `LoadError`.
+  public convenience init(
+    _ model: String, checkpoint: String? = nil, iterations: Int? = nil, seed: UInt64 = 0
+  ) throws {
+    let entry = try Zoo.entry(named: model)
+    guard let checkpoint else {
+      var configuration = entry.configuration
+      configuration.iterations = iterations ?? configuration.iterations
+      var network = ResNet<Float>(configuration)
+      network.initialize(seed: seed)
+      self.init(network, report: nil)
+      return
+    }
+    var (network, report) = try ResNet<Float>.load(entry.configuration, from: checkpoint)
+    if let iterations { network.setIterations(iterations) }
+    self.init(network, report: report)
+  }
+
+  /// A network whose tensors have values.
+  public init(_ network: ResNet<Float>, report: LoadReport? = nil) {
+    configuration = network.configuration
+    model = configuration.name
+    self.report = report
+    let size = configuration.imageSize
+    transform = configuration.transform
+    classNames = configuration.classNames(metadata: report?.metadata ?? [:])
+    counts = NetworkCounts(configuration)
+    plan = Plan(network.trace(input: [1, configuration.inputChannels, size, size]))
+  }
+
+  /// Logits for a batch: `[B, C, H, W]`, as `transform` makes it, to `[B, classes]`.
+  public func callAsFunction(_ images: Tensor<Float>) -> Tensor<Float> { plan(images) }
+
+  /// The likeliest classes of an image.
+  public func classify(_ image: Image, top count: Int = 5) -> [Prediction] {
+    let input = Tensor<Float>(Shape([1] + plan.inputShape.dimensions)) {
+      transform(image, into: $0)
+    }
+    let probabilities = self(input).softmax()
+    return probabilities.withUnsafeScalars { scores in
+      topK(scores, count).map {
+        Prediction(index: $0.index, name: name($0.index), probability: $0.value)
+      }
+    }
+  }
+
+  /// The likeliest classes of the JPEG or PNG at `path`.
+  /// - Throws: `ImageError`.
+  public func classify(contentsOf path: String, top count: Int = 5) throws -> [Prediction] {
+    classify(try Image(contentsOf: path), top: count)
+  }
+
+  /// A class's name, or its index where names are not known.
+  public func name(_ index: Int) -> String {
+    guard let classNames, classNames.indices.contains(index) else { return "class \(index)" }
+    return classNames[index]
+  }
+}
+
+/// A class and how likely the network finds it.
+public struct Prediction: Sendable {
+  /// The class, from 0.
+  public let index: Int
+  /// What the class is called.
+  public let name: String
+  /// Between 0 and 1.
+  public let probability: Float
+}
+
+extension NetworkConfiguration {
+  /// How an image becomes the network's input.
+  public var transform: EvaluationTransform {
+    switch family {
+    case .imageNet: .imageNet
+    case .cifar: inputChannels == 1 ? .fashionMNIST : .cifar
+    }
+  }
+
+  /// The names of the classes: the checkpoint's own, or those of the data set the network is published for.
+  func classNames(metadata: [String: String]) -> [String]? {
+    if let text = metadata["class_names"],
+      let names = try? JSONDecoder().decode([String].self, from: Data(text.utf8)),
+      names.count == classes
+    {
+      return names
+    }
+    switch (family, inputChannels, classes) {
+    case (.imageNet, 3, 1000): return ImageNet.classNames
+    // The MindSpore releases have an output that no label ever names.
+    case (.imageNet, 3, 1001): return ImageNet.classNames + ["(unused)"]
+    case (.cifar, 3, 10):
+      return [
+        "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+      ]
+    case (.cifar, 1, 10):
+      return [
+        "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
+        "ankle boot",
+      ]
+    default: return nil
+    }
+  }
+}

@@ -1,0 +1,108 @@
+import Foundation
+
+/// One pass over a data set: accuracy, loss and speed.
+public struct Evaluation {
+  /// What is known after a batch.
+  public struct Progress: Sendable {
+    /// Images tried so far, failed ones among them.
+    public var done: Int
+    /// Images to try.
+    public var total: Int
+    /// Accuracy and loss so far.
+    public var metrics: ClassificationMetrics
+    /// Since the start.
+    public var seconds: Double
+  }
+
+  /// One image's result.
+  public struct ImageResult: Sendable {
+    /// The image's path within the data set.
+    public var path: String
+    /// The right class, if the data set knows it.
+    public var label: Int?
+    /// The likeliest classes, at most five, the likeliest first.
+    public var top: [(index: Int, probability: Float)]
+  }
+
+  /// What a pass came to.
+  public struct Summary: Sendable {
+    /// Accuracy and loss.
+    public var metrics: ClassificationMetrics
+    /// Images that could not be read, with the reason.
+    public var failures: [(path: String, reason: String)]
+    /// Images classified.
+    public var images: Int
+    /// From the first image's decoding to the last result.
+    public var seconds: Double
+  }
+
+  /// Images in a batch.
+  public var batchSize: Int
+  /// At most so many images, the first ones.
+  public var limit: Int?
+  /// Threads that decode, beside those of the network.
+  public var decoders: Int
+
+  /// A pass with batches of this size.
+  public init(batchSize: Int = 16, limit: Int? = nil, decoders: Int? = nil) {
+    precondition(batchSize > 0, "a batch holds at least one image, not \(batchSize)")
+    self.batchSize = batchSize
+    self.limit = limit
+    self.decoders = decoders ?? max(1, WorkerPool.shared.width)
+  }
+
+  /// Classifies every image of `data` in order.
+  ///
+  /// An image that cannot be read is counted and named, and the pass goes on.
+  /// - Parameters:
+  ///   - onProgress: called after each batch.
+  ///   - onImage: called for each classified image, in the data set's order.
+  ///   - shouldStop: asked about images that could not be read; an error ends the pass.
+  public func callAsFunction(
+    _ classifier: Classifier, on data: any Dataset, onProgress: (Progress) -> Void = { _ in },
+    onImage: ((ImageResult) -> Void)? = nil,
+    shouldStop: (_ failures: [(path: String, reason: String)]) -> (any Error)? = { _ in nil }
+  ) throws -> Summary {
+    let start = Date()
+    let total = min(limit ?? data.count, data.count)
+    let loader = DataLoader(
+      dataset: data, transform: classifier.transform, batchSize: batchSize, indices: Array(0..<total),
+      workers: decoders,
+      prefetch: 2)
+    var summary = Summary(metrics: ClassificationMetrics(), failures: [], images: 0, seconds: 0)
+    while let batch = loader.next() {
+      if let error = shouldStop(batch.failures) { throw error }
+      summary.failures += batch.failures
+      summary.images += batch.indices.count
+      if !batch.indices.isEmpty {
+        let logits = classifier(batch.images)
+        let probabilities = onImage.map { _ in logits.softmax() }
+        for (row, index) in batch.indices.enumerated() {
+          logits.withRow(row) { summary.metrics.add($0, label: batch.labels[row]) }
+          guard let onImage, let probabilities else { continue }
+          let top = probabilities.withRow(row) {
+            topK($0, 5).map { (index: $0.index, probability: $0.value) }
+          }
+          onImage(ImageResult(path: data.path(index), label: batch.labels[row], top: top))
+        }
+      }
+      summary.seconds = Date().timeIntervalSince(start)
+      onProgress(
+        Progress(
+          done: summary.images + summary.failures.count, total: total, metrics: summary.metrics,
+          seconds: summary.seconds))
+    }
+    return summary
+  }
+}
+
+extension Tensor {
+  /// Calls `body` with one row of a matrix.
+  fileprivate func withRow<Result>(_ row: Int, _ body: (UnsafeBufferPointer<Scalar>) -> Result)
+    -> Result
+  {
+    withUnsafeScalars {
+      body(UnsafeBufferPointer(rebasing: $0[row * shape[1]..<(row + 1) * shape[1]]))
+    }
+  }
+}

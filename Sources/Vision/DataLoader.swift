@@ -1,0 +1,152 @@
+import Foundation
+import Tensors
+
+/// Decodes and transforms the images of a data set on threads of its own and hands them out in batches, in order.
+///
+/// The threads run at lower priority than the network's, so they fill the gaps that it leaves, and stop when enough
+/// batches wait. An image that cannot be read is left out of its batch and named.
+public final class DataLoader {
+  /// Some images, ready for a network.
+  public struct Batch: Sendable {
+    /// `[B, C, H, W]`; fewer than the batch size at the end and where images could not be read.
+    public var images: Tensor<Float>
+    /// The images' positions in the data set.
+    public var indices: [Int]
+    /// Their right classes, where known.
+    public var labels: [Int?]
+    /// Images that could not be read.
+    public var failures: [(path: String, reason: String)]
+  }
+
+  private let queue: LoadQueue
+
+  /// Starts to load.
+  /// - Parameters:
+  ///   - indices: which images, in which order; by default all.
+  ///   - workers: threads.
+  ///   - prefetch: batches that are made ahead.
+  public init(
+    dataset: any Dataset, transform: EvaluationTransform, batchSize: Int, indices: [Int]? = nil, workers: Int = 2,
+    prefetch: Int = 2
+  ) {
+    precondition(batchSize > 0 && workers > 0 && prefetch > 0, "a loader needs a batch size, workers and prefetch")
+    queue = LoadQueue(
+      dataset, transform, batchSize: batchSize, indices: indices ?? Array(0..<dataset.count), ahead: prefetch)
+    for worker in 0..<workers {
+      let thread = Thread { [queue] in queue.work() }
+      thread.name = "covpool-loader-\(worker)"
+      thread.stackSize = 4 << 20
+      thread.start()
+    }
+  }
+
+  deinit { queue.stop() }
+
+  /// The next batch, or `nil` after the last; waits until it is ready.
+  public func next() -> Batch? { queue.next() }
+}
+
+/// What workers and the consumer share.
+private final class LoadQueue: @unchecked Sendable {
+  private final class Pending {
+    /// Each slot is written by the worker that loads its image and by nobody else.
+    let images: TensorStorage<Float>
+    var failures: [Int: String] = [:]
+    var remaining: Int
+    init(count: Int, size: Int) {
+      images = TensorStorage(count: count * size)
+      remaining = count
+    }
+  }
+
+  private let dataset: any Dataset
+  private let transform: EvaluationTransform
+  private let batchSize: Int
+  private let indices: [Int]
+  private let ahead: Int
+  private let imageSize: Int
+  private let condition = NSCondition()
+  // All below is guarded by `condition`.
+  private var pending: [Int: Pending] = [:]
+  private var nextImage = 0
+  private var nextBatch = 0
+  private var isStopped = false
+
+  init(_ dataset: any Dataset, _ transform: EvaluationTransform, batchSize: Int, indices: [Int], ahead: Int) {
+    (self.dataset, self.transform, self.batchSize, self.indices) = (dataset, transform, batchSize, indices)
+    self.ahead = ahead
+    imageSize = transform.channels * transform.outputSize.height * transform.outputSize.width
+  }
+
+  func stop() {
+    condition.lock()
+    isStopped = true
+    condition.broadcast()
+    condition.unlock()
+  }
+
+  /// A worker's life: take an image, load it, put it into its batch.
+  func work() {
+    #if os(Linux)
+      // Of this thread alone: Linux keeps a priority for each.
+      _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
+    #endif
+    while let (position, batch) = claim() {
+      let slot = position % batchSize
+      let failure = load(indices[position], slot, batch)
+      condition.lock()
+      if let failure { batch.failures[slot] = failure }
+      batch.remaining -= 1
+      if batch.remaining == 0 { condition.broadcast() }
+      condition.unlock()
+    }
+  }
+
+  /// The next image to load, once there is room for its batch.
+  private func claim() -> (position: Int, batch: Pending)? {
+    condition.lock()
+    defer { condition.unlock() }
+    while !isStopped && nextImage < indices.count && nextImage / batchSize > nextBatch + ahead { condition.wait() }
+    guard !isStopped, nextImage < indices.count else { return nil }
+    let number = nextImage / batchSize
+    let batch = pending[number] ?? Pending(count: count(number), size: imageSize)
+    pending[number] = batch
+    defer { nextImage += 1 }
+    return (nextImage, batch)
+  }
+
+  private func count(_ batch: Int) -> Int { min(batchSize, indices.count - batch * batchSize) }
+
+  /// Writes one image's input into its place; the reason where it cannot be read.
+  private func load(_ index: Int, _ slot: Int, _ batch: Pending) -> String? {
+    do {
+      let image = try dataset.image(index)
+      transform(
+        image, into: UnsafeMutableBufferPointer(start: batch.images.pointer + slot * imageSize, count: imageSize))
+      return nil
+    } catch { return "\(error)" }
+  }
+
+  func next() -> DataLoader.Batch? {
+    condition.lock()
+    defer { condition.unlock() }
+    guard nextBatch * batchSize < indices.count else { return nil }
+    while pending[nextBatch]?.remaining != 0 { condition.wait() }
+    guard let batch = pending.removeValue(forKey: nextBatch) else { return nil }
+    let start = nextBatch * batchSize
+    nextBatch += 1
+    condition.broadcast()
+    let slots = (0..<count(nextBatch - 1)).filter { batch.failures[$0] == nil }
+    let loaded = slots.map { indices[start + $0] }
+    let size = transform.outputSize
+    let shape: Shape = [slots.count, transform.channels, size.height, size.width]
+    for (row, slot) in slots.enumerated() where row < slot {  // closes the gaps that failures left
+      (batch.images.pointer + row * imageSize).update(from: batch.images.pointer + slot * imageSize, count: imageSize)
+    }
+    let images = Tensor(shape: shape, storage: batch.images)
+    let failures = batch.failures.sorted { $0.key < $1.key }.map {
+      (path: dataset.path(indices[start + $0.key]), reason: $0.value)
+    }
+    return DataLoader.Batch(images: images, indices: loaded, labels: loaded.map(dataset.label), failures: failures)
+  }
+}

@@ -1,0 +1,107 @@
+import Foundation
+
+/// Images in a fixed order, with or without labels.
+public protocol Dataset: Sendable {
+  /// The number of images.
+  var count: Int { get }
+  /// The names of the classes, where there are any.
+  var classNames: [String]? { get }
+  /// One line that says what this is: kind, place, images, classes.
+  var summary: String { get }
+  /// The right class of an image, from 0, if known.
+  func label(_ index: Int) -> Int?
+  /// An image's path within the data set, or what stands for it.
+  func path(_ index: Int) -> String
+  /// An image's pixels. Called from several threads at once.
+  func image(_ index: Int) throws -> Image
+}
+
+/// Which part of a data set.
+public enum Split: String, Sendable {
+  /// What networks learn from.
+  case train
+  /// What they are judged by.
+  case test
+}
+
+/// Why a data set could not be opened.
+public enum DatasetError: Error, CustomStringConvertible, Sendable, Equatable {
+  /// Nothing is there, or it is no directory.
+  case notADirectory(String)
+  /// No image or data file of any known kind.
+  case empty(String)
+  /// Class folders without an image.
+  case emptyClasses(String, names: [String])
+  /// A file's content is not what its kind asks for.
+  case malformed(String, reason: String)
+  /// A label file that does not fit.
+  case labels(String, reason: String)
+
+  public var description: String {
+    switch self {
+    case .notADirectory(let path): "\(path): no such directory"
+    case .empty(let path):
+      "\(path): holds neither images, folders of images, IDX files nor CIFAR-10's binary files"
+    case .emptyClasses(let path, let names):
+      "\(path): no image in \(names.count == 1 ? "folder" : "\(names.count) folders, among them") \(names[0])"
+    case .malformed(let path, let reason): "\(path): \(reason)"
+    case .labels(let path, let reason): "\(path): \(reason)"
+    }
+  }
+}
+
+/// Opens the images in a directory, whatever their kind: IDX files (MNIST, Fashion-MNIST), CIFAR-10's binary files, a
+/// folder for each class, or a flat folder.
+///
+/// A directory that holds `train` and `val` or `test` folders of classes is entered as `split` says.
+/// - Parameters:
+///   - labels: a file with one integer a line for a flat folder's images in sorted order.
+///   - wordNetIndex: the class index of each WordNet identifier. If every class folder is called so, labels are these
+///     indices, so that a subset of ImageNet is scored right; otherwise they are positions of the sorted folder names.
+/// - Throws: `DatasetError`.
+public func openDataset(
+  _ directory: String, split: Split = .test, labels: String? = nil, wordNetIndex: [String: Int] = [:]
+) throws -> any Dataset {
+  var isDirectory: ObjCBool = false
+  guard FileManager.default.fileExists(atPath: directory, isDirectory: &isDirectory), isDirectory.boolValue else {
+    throw DatasetError.notADirectory(directory)
+  }
+  let dataset: any Dataset
+  if let files = IDXDataset.files(in: directory, split) {
+    dataset = try IDXDataset(images: files.images, labels: files.labels)
+  } else if let files = CIFAR10Binary.files(in: directory, split) {
+    dataset = try CIFAR10Binary(files, in: directory)
+  } else if let folder = partFolder(directory, split) {
+    return try openDataset(folder, split: split, labels: labels, wordNetIndex: wordNetIndex)
+  } else if subdirectories(of: directory).isEmpty {
+    return try FlatFolder(directory, labels: labels)
+  } else {
+    dataset = try ImageFolder(directory, wordNetIndex: wordNetIndex)
+  }
+  if let labels { throw DatasetError.labels(labels, reason: "\(directory) has labels of its own") }
+  return dataset
+}
+
+/// The folder of a split where a directory has nothing but those.
+private func partFolder(_ directory: String, _ split: Split) -> String? {
+  let names = Set(subdirectories(of: directory))
+  guard !names.isEmpty, names.isSubset(of: ["train", "val", "valid", "validation", "test"]) else { return nil }
+  let wanted = split == .train ? ["train"] : ["val", "valid", "validation", "test"]
+  return wanted.first { names.contains($0) }.map { directory + "/" + $0 }
+}
+
+/// Names of the folders in a folder, sorted by code points, hidden ones left out.
+func subdirectories(of directory: String) -> [String] {
+  entries(of: directory).filter { isDirectory(directory + "/" + $0) }
+}
+
+/// Names in a folder, sorted by code points as Python sorts, hidden ones left out.
+func entries(of directory: String) -> [String] {
+  ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).filter { !$0.hasPrefix(".") }
+    .sorted { $0.unicodeScalars.lexicographicallyPrecedes($1.unicodeScalars) }
+}
+
+func isDirectory(_ path: String) -> Bool {
+  var isDirectory: ObjCBool = false
+  return FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) && isDirectory.boolValue
+}

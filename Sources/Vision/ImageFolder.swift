@@ -1,0 +1,116 @@
+import Foundation
+
+/// Extensions of files that are taken for images, as in torchvision; the content decides whether they are.
+private let imageExtensions: Set<String> = [
+  "jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp",
+]
+
+private func isImageName(_ name: String) -> Bool {
+  guard let dot = name.lastIndex(of: ".") else { return false }
+  return imageExtensions.contains(name[name.index(after: dot)...].lowercased())
+}
+
+/// A folder for each class, its images in it at any depth: torchvision's `ImageFolder`.
+public struct ImageFolder: Dataset {
+  public let classNames: [String]?
+  /// The directory that holds the class folders.
+  public let directory: String
+  private var paths: [String] = []
+  private var labels: [Int] = []
+  private let labelKind: String
+
+  /// Opens a directory of class folders.
+  /// - Parameter wordNetIndex: the index of each WordNet identifier, used if every folder is called by one.
+  /// - Throws: `DatasetError` where there are no folders or one of them holds no image.
+  public init(_ directory: String, wordNetIndex: [String: Int] = [:]) throws(DatasetError) {
+    self.directory = directory
+    let names = subdirectories(of: directory)
+    guard !names.isEmpty else { throw .empty(directory) }
+    let areWordNet = names.allSatisfy { wordNetIndex[$0] != nil }
+    labelKind = areWordNet ? "ImageNet's" : "positions of the sorted folder names"
+    classNames = names
+    var empty: [String] = []
+    for (position, name) in names.enumerated() {
+      let found = Self.images(in: directory, name)
+      if found.isEmpty { empty.append(name) }
+      paths += found
+      labels += [Int](repeating: areWordNet ? wordNetIndex[name] ?? position : position, count: found.count)
+    }
+    guard empty.count < names.count else { throw .empty(directory) }
+    guard empty.isEmpty else { throw .emptyClasses(directory, names: empty) }
+  }
+
+  public var count: Int { paths.count }
+
+  public var summary: String {
+    "\(directory): \(count) images in \(classNames?.count ?? 0) folders, labels are \(labelKind)"
+  }
+
+  public func label(_ index: Int) -> Int? { labels[index] }
+
+  public func path(_ index: Int) -> String { paths[index] }
+
+  public func image(_ index: Int) throws -> Image { try Image(contentsOf: directory + "/" + paths[index]) }
+
+  /// Relative paths of the images below a folder, each folder's files before its folders, as Python's sorted `walk`.
+  private static func images(in root: String, _ folder: String, depth: Int = 0) -> [String] {
+    let names = entries(of: root + "/" + folder)
+    let folders = names.filter { isDirectory("\(root)/\(folder)/\($0)") }
+    let files = names.filter { isImageName($0) && !folders.contains($0) }.map { folder + "/" + $0 }
+    // A link to a folder above would never end.
+    guard depth < 16 else { return files }
+    return files + folders.flatMap { images(in: root, folder + "/" + $0, depth: depth + 1) }
+  }
+}
+
+/// Images in one folder, with labels from a file or none.
+public struct FlatFolder: Dataset {
+  /// The directory.
+  public let directory: String
+  private let names: [String]
+  private let labels: [Int]?
+
+  /// Opens a folder of images.
+  /// - Parameter labels: a file with one integer a line, for the images in sorted order; blank lines at its end are
+  ///   ignored.
+  /// - Throws: `DatasetError` where there is no image, or the labels do not fit.
+  public init(_ directory: String, labels path: String? = nil) throws(DatasetError) {
+    self.directory = directory
+    let names = entries(of: directory).filter { isImageName($0) && !isDirectory(directory + "/" + $0) }
+    guard !names.isEmpty else { throw .empty(directory) }
+    self.names = names
+    labels = try path.map { path throws(DatasetError) in try Self.readLabels(path, count: names.count) }
+  }
+
+  public var classNames: [String]? { nil }
+
+  public var count: Int { names.count }
+
+  public var summary: String { "\(directory): \(count) images, \(labels == nil ? "no labels" : "labels from a file")" }
+
+  public func label(_ index: Int) -> Int? { labels?[index] }
+
+  public func path(_ index: Int) -> String { names[index] }
+
+  public func image(_ index: Int) throws -> Image { try Image(contentsOf: directory + "/" + names[index]) }
+
+  private static func readLabels(_ path: String, count: Int) throws(DatasetError) -> [Int] {
+    guard let data = FileManager.default.contents(atPath: path) else { throw .labels(path, reason: "cannot be read") }
+    let text = String(decoding: data, as: UTF8.self)
+    var lines = text.split(omittingEmptySubsequences: false) { $0.isNewline }.map {
+      $0.trimmingCharacters(in: .whitespaces)
+    }
+    while lines.last == "" { lines.removeLast() }
+    var labels: [Int] = []
+    for (number, line) in lines.enumerated() {
+      guard let label = Int(line), label >= 0 else {
+        throw .labels(path, reason: "line \(number + 1) is no class index: '\(line.prefix(40))'")
+      }
+      labels.append(label)
+    }
+    guard labels.count == count else {
+      throw .labels(path, reason: "\(labels.count) labels for \(count) images")
+    }
+    return labels
+  }
+}

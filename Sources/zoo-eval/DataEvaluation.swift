@@ -1,0 +1,148 @@
+import ArgumentParser
+import Foundation
+import ModelZoo
+
+/// `zoo-eval MODEL --data DIR`: accuracy, loss and speed over a data set.
+struct DataEvaluation {
+  let options: ZooEval
+  let classifier: Classifier
+
+  func run(_ directory: String) throws {
+    let data = try openDataset(
+      directory, labels: options.labels, wordNetIndex: ImageNet.indexOfWordNetID)
+    try check(data, directory)
+    if classifier.report == nil { Output.warn(Output.randomWeights) }
+    print("\(classifier.model) on \(data.summary)")
+
+    var rows = options.predictions == nil ? nil : PredictionsFile.header
+    var progress = ProgressLine(total: min(options.limit ?? data.count, data.count))
+    let evaluation = Evaluation(batchSize: options.batchSize, limit: options.limit)
+    let summary = try evaluation(
+      classifier, on: data,
+      onProgress: { update in
+        progress.show(update)
+      },
+      onImage: rows == nil ? nil : { rows?.append(PredictionsFile.row($0)) },
+      shouldStop: {
+        options.strict ? $0.first.map { UnreadableImage(path: $0.path, reason: $0.reason) } : nil
+      })
+    progress.finish()
+
+    report(failures: summary.failures)
+    guard summary.images > 0 else {
+      throw UnreadableImage(
+        path: directory, reason: "none of the \(summary.failures.count) images could be read")
+    }
+    print(text(summary))
+    if let path = options.predictions, let rows { try writeAtomically(rows, to: path) }
+    if let path = options.results { try results(summary).write(to: path) }
+  }
+
+  /// Data that the network cannot be right on.
+  private func check(_ data: any Dataset, _ directory: String) throws {
+    let classes = classifier.configuration.classes
+    if let highest = (0..<data.count).lazy.compactMap({ data.label($0) }).max(), highest >= classes {
+      throw DataMismatch(
+        description:
+          "\(directory): its labels go up to \(highest), but the network has \(classes) classes")
+    }
+  }
+
+  /// At most five lines that name images which could not be read.
+  private func report(failures: [(path: String, reason: String)]) {
+    guard !failures.isEmpty else { return }
+    Output.warn("\(failures.count) of the images could not be read and are left out:")
+    let shown = failures.count > 5 ? failures.prefix(4) : failures[...]
+    for failure in shown { Output.standardError("  \(failure.reason)") }
+    if failures.count > shown.count {
+      Output.standardError("  … and \(failures.count - shown.count) more")
+    }
+  }
+
+  private func text(_ summary: Evaluation.Summary) -> String {
+    let metrics = summary.metrics
+    let speed = String(format: "%.1f images/s", Double(summary.images) / max(summary.seconds, 1e-9))
+    var lines: [String] = []
+    if metrics.images > 0 {
+      lines.append(
+        "Acc@1 " + Output.percent(metrics.top1) + "  (\(metrics.correct1) of \(metrics.images))")
+      lines.append(
+        "Acc@5 " + Output.percent(metrics.top5) + "  (\(metrics.correct5) of \(metrics.images))")
+      lines.append(String(format: "loss  %9.5f", metrics.loss))
+    } else {
+      lines.append(
+        "no labels, so no accuracy; --labels FILE gives them, --predictions FILE.csv writes what was found"
+      )
+    }
+    lines.append("\(summary.images) images in \(Output.time(summary.seconds)), \(speed)")
+    return lines.joined(separator: "\n")
+  }
+
+  private func results(_ summary: Evaluation.Summary) -> Results {
+    let metrics = summary.metrics
+    var results = Results(options: options, classifier: classifier)
+    results.images = summary.images
+    if metrics.images > 0 {
+      (results.top1, results.top5) = (metrics.top1, metrics.top5)
+      (results.correct1, results.correct5) = (metrics.correct1, metrics.correct5)
+      results.loss = metrics.loss
+    }
+    results.failed = summary.failures.count
+    results.seconds = summary.seconds
+    results.imagesPerSecond = Double(summary.images) / max(summary.seconds, 1e-9)
+    return results
+  }
+}
+
+/// Data and network that do not belong together.
+struct DataMismatch: Error, CustomStringConvertible {
+  let description: String
+}
+
+/// An image that ends the run.
+struct UnreadableImage: Error, CustomStringConvertible {
+  let path: String
+  let reason: String
+  var description: String { reason.contains(path) ? reason : "\(path): \(reason)" }
+}
+
+/// How far a run is: a line that rewrites itself on a terminal, a line every few seconds elsewhere.
+struct ProgressLine {
+  private let total: Int
+  private let isTerminal = isatty(STDERR_FILENO) != 0
+  private var lastShown = -Double.infinity
+  private var width = 0
+
+  init(total: Int) { self.total = total }
+
+  mutating func show(_ progress: Evaluation.Progress) {
+    let interval = isTerminal ? 0.1 : 10
+    guard
+      progress.seconds - lastShown >= interval || (isTerminal && progress.done == progress.total)
+    else { return }
+    if lastShown == -.infinity && !isTerminal && progress.seconds < interval {
+      lastShown = 0
+      return
+    }
+    lastShown = progress.seconds
+    let rate = Double(progress.done) / max(progress.seconds, 1e-9)
+    var text = "\(progress.done)/\(total)  " + String(format: "%.1f images/s", rate)
+    if progress.metrics.images > 0 {
+      text += String(format: "  Acc@1 %.2f %%", progress.metrics.top1)
+    }
+    text += "  \(Output.time(Double(total - progress.done) / max(rate, 1e-9))) left"
+    guard isTerminal else { return Output.standardError(text) }
+    let filled = total > 0 ? 24 * progress.done / total : 24
+    let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 24 - filled)
+    let line = "\(bar)  \(text)"
+    let padding = String(repeating: " ", count: max(0, width - line.count))
+    width = line.count
+    FileHandle.standardError.write(Data(("\r" + line + padding).utf8))
+  }
+
+  /// Clears the line.
+  func finish() {
+    guard isTerminal, width > 0 else { return }
+    FileHandle.standardError.write(Data(("\r" + String(repeating: " ", count: width) + "\r").utf8))
+  }
+}

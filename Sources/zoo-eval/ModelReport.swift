@@ -1,0 +1,120 @@
+import Foundation
+import ModelZoo
+
+/// `zoo-eval MODEL` without data: what is true of a network without looking at an image.
+struct ModelReport {
+  let options: ZooEval
+  let classifier: Classifier
+
+  func run() throws {
+    let entry = try Zoo.entry(named: classifier.model)
+    print("\(classifier.model): \(title)")
+    if classifier.report == nil { print(Output.randomWeights) }
+    print("")
+    counts(entry)
+    let speed = measureSpeed()
+    print(
+      "\nspeed         " + String(format: "%.1f images/s", speed.imagesPerSecond)
+        + ", median of \(speed.batches) batches of \(options.batchSize), network alone, \(threads)")
+    print("memory        " + String(format: "%.0f MB at its peak", Output.peakMemoryMB))
+    if classifier.report == nil, classifier.configuration.head == .fastmpn { squareRootError() }
+    let blas = BLASInfo.current
+    print("BLAS          \(blas.library) \(blas.version), kernel \(blas.kernel)")
+    if classifier.report == nil { nextSteps(entry) }
+    if let path = options.results {
+      var results = Results(options: options, classifier: classifier)
+      (results.imagesPerSecond, results.seconds) = (speed.imagesPerSecond, speed.seconds)
+      try results.write(to: path)
+    }
+  }
+
+  private var threads: String {
+    let width = WorkerPool.shared.width
+    return width == 1 ? "1 thread" : "\(width) threads"
+  }
+
+  private var title: String {
+    let configuration = classifier.configuration
+    let pooling =
+      configuration.head == .gap
+      ? "global average pooling"
+      : "\(configuration.head.title) covariance pooling, d = \(configuration.dimension)"
+    return "ResNet-\(configuration.depth) with \(pooling), \(configuration.classes) classes, "
+      + "\(configuration.imageSize) px, \(configuration.flavour == .pytorch ? "PyTorch" : "MindSpore") flavour"
+  }
+
+  /// Parameters and multiply-adds, beside what was published.
+  private func counts(_ entry: ZooEntry) {
+    let counts = classifier.counts
+    print("parameters    \(Output.grouped(counts.parameters))")
+    print("MACs          \(Output.grouped(counts.multiplyAdds)) (convolutions and classifier)")
+    for figures in entry.published {
+      var parts: [String] = []
+      if let top1 = figures.top1 { parts.append(String(format: "top-1 %.2f %%", top1)) }
+      if let top5 = figures.top5 { parts.append(String(format: "top-5 %.2f %%", top5)) }
+      if let mega = figures.megaParameters {
+        parts.append(String(format: "%.1f M parameters", mega))
+      }
+      if let giga = figures.gigaMultiplyAdds { parts.append(String(format: "%.2f G MACs", giga)) }
+      print("published     \(parts.joined(separator: ", ")) — \(figures.source)")
+      if let remark = figures.remark { print("              \(remark)") }
+    }
+  }
+
+  /// Times batches after a warm-up: at least five, and more for at most a few seconds where they are short.
+  private func measureSpeed() -> (imagesPerSecond: Double, batches: Int, seconds: Double) {
+    let configuration = classifier.configuration
+    let size = configuration.imageSize
+    let images = RandomStream(seed: 0, name: "images").uniform(
+      [options.batchSize, configuration.inputChannels, size, size], low: Float(-2), high: 2)
+    _ = classifier(images)
+    var times: [Double] = []
+    let start = Date()
+    while times.count < 5 || (times.count < 50 && Date().timeIntervalSince(start) < 2) {
+      let before = Date()
+      _ = classifier(images)
+      times.append(Date().timeIntervalSince(before))
+    }
+    let median = times.sorted()[times.count / 2]
+    return (Double(options.batchSize) / median, times.count, Date().timeIntervalSince(start))
+  }
+
+  /// How far the iterations are from the exact root, on a covariance of this very network.
+  private func squareRootError() {
+    let configuration = classifier.configuration
+    var network = ResNet<Float>(configuration)
+    network.initialize()
+    let shape: Shape = [
+      1, configuration.inputChannels, configuration.imageSize, configuration.imageSize,
+    ]
+    let image = RandomStream(seed: 0, name: "image").uniform(shape, low: Float(-2), high: 2)
+    let features = Plan(network.trace(input: shape) { $0.reducedFeatures($1) })(image)
+    let iterated = NewtonSchulz(
+      iterations: configuration.iterations, scaling: configuration.scaling
+    ).applied(
+      to: Covariance().applied(to: features))
+    let exact = CovariancePower(exponent: 0.5).applied(to: features)
+    let (difference, norm) = zip(iterated.scalars, exact.scalars).reduce((0.0, 0.0)) { sums, pair in
+      let (a, b) = (Double(pair.0), Double(pair.1))
+      return (sums.0 + (a - b) * (a - b), sums.1 + b * b)
+    }
+    let error = (difference / max(norm, .leastNormalMagnitude)).squareRoot()
+    print(
+      "square root   \(configuration.iterations) Newton–Schulz iterations are "
+        + String(format: "%.0f %%", error * 100)
+        + " away from the exact root (Frobenius norm, this network's features)")
+  }
+
+  private func nextSteps(_ entry: ZooEntry) {
+    if let url = entry.checkpointURL {
+      print("\nThe authors' checkpoint: \(url)")
+    } else if entry.configuration.family == .imageNet {
+      print("\nNo checkpoint of this network is published; your own will do.")
+    } else {
+      print(
+        "\nNetworks of this kind are trained on CIFAR-10; any checkpoint with He et al.'s layout will do."
+      )
+    }
+    print("Evaluate it:  zoo-eval \(entry.name) --checkpoint FILE --data DIR")
+  }
+}

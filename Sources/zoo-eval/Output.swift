@@ -1,0 +1,57 @@
+import Foundation
+import ModelZoo
+
+/// Lines for a person: warnings and errors on standard error, figures in one style.
+enum Output {
+  static let randomWeights =
+    "no checkpoint: the weights are random, and no accuracy or prediction can mean anything"
+
+  static func warn(_ message: String) { standardError("warning: " + message) }
+
+  static func fail(_ message: String) { standardError("error: " + message) }
+
+  static func standardError(_ line: String) {
+    FileHandle.standardError.write(Data((line + "\n").utf8))
+  }
+
+  /// Says once that a debug build is slow.
+  static func checkBuild() {
+    var isDebug = false
+    assert({ isDebug = true }() == ())
+    if isDebug {
+      standardError(
+        "note: this is a debug build, several times slower than `swift run -c release zoo-eval`")
+    }
+  }
+
+  static func percent(_ value: Double) -> String { String(format: "%6.2f %%", value) }
+
+  /// 44,205,096.
+  static func grouped(_ number: Int) -> String {
+    let digits = String(abs(number))
+    let groups = digits.enumerated().map { index, digit in
+      index > 0 && (digits.count - index) % 3 == 0 ? ",\(digit)" : "\(digit)"
+    }
+    return (number < 0 ? "-" : "") + groups.joined()
+  }
+
+  static func time(_ seconds: Double) -> String {
+    let whole = Int(seconds.rounded())
+    if seconds < 10 { return String(format: "%.1f s", seconds) }
+    if whole < 60 { return "\(whole) s" }
+    if whole < 3600 { return String(format: "%d min %02d s", whole / 60, whole % 60) }
+    return String(format: "%d h %02d min", whole / 3600, whole / 60 % 60)
+  }
+
+  /// The most memory the process ever held, in megabytes (10⁶ bytes).
+  static var peakMemoryMB: Double {
+    var usage = rusage()
+    #if canImport(Darwin)
+      getrusage(RUSAGE_SELF, &usage)
+      return Double(usage.ru_maxrss) / 1e6
+    #else
+      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+      return Double(usage.ru_maxrss) * 1024 / 1e6
+    #endif
+  }
+}

@@ -1,0 +1,159 @@
+import ArgumentParser
+import Foundation
+import ModelZoo
+
+@main
+struct ZooEval: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "zoo-eval",
+    abstract: "Evaluates covariance pooling networks on images.",
+    discussion: """
+      Accuracy on a folder of images, with a checkpoint of the papers or of your own:
+        zoo-eval resnet50-fastmpn --checkpoint fastmpn50.pth.tar --data imagenet/val
+
+      The five likeliest classes of single images:
+        zoo-eval resnet50-fastmpn --checkpoint fastmpn50.pth.tar cat.jpg dog.png
+
+      Size and speed of a network, with random weights:
+        zoo-eval resnet101-fastmpn
+
+      Checkpoints may be PyTorch's (.pth, .pth.tar, .th), MindSpore's (.ckpt) or safetensors; the content decides. DATA \
+      may hold a folder for each class, images without labels (see --labels), Fashion-MNIST's or MNIST's IDX files, or \
+      CIFAR-10's binary files.
+      """)
+
+  @Argument(
+    help: ArgumentHelp(
+      "A network's name, for example resnet50-fastmpn; --list shows all.", valueName: "model"))
+  var model: String?
+
+  @Argument(help: ArgumentHelp("Images to classify.", valueName: "image"), completion: .file())
+  var images: [String] = []
+
+  @Option(
+    help: ArgumentHelp("The weights; without them they are random.", valueName: "file"),
+    completion: .file())
+  var checkpoint: String?
+
+  @Option(
+    help: ArgumentHelp("The images to measure accuracy on.", valueName: "dir"),
+    completion: .directory)
+  var data: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The right classes of a folder without class folders, one integer a line.", valueName: "file")
+  )
+  var labels: String?
+
+  @Option(help: "Images in a batch.")
+  var batchSize = 16
+
+  @Option(help: ArgumentHelp("Threads of the network.  (default: all processors)", valueName: "n"))
+  var threads: Int?
+
+  @Option(help: ArgumentHelp("Use only the first images of the data.", valueName: "n"))
+  var limit: Int?
+
+  @Option(
+    help: ArgumentHelp("Newton–Schulz iterations, in place of the network's own.", valueName: "n"))
+  var iterations: Int?
+
+  @Option(help: ArgumentHelp("Write each image's five likeliest classes.", valueName: "file.csv"))
+  var predictions: String?
+
+  @Option(
+    help: ArgumentHelp("Write the result, as JSON or CSV by the file's name.", valueName: "file"))
+  var results: String?
+
+  @Flag(help: "Stop at the first image that cannot be read.")
+  var strict = false
+
+  @Flag(help: "List all networks.")
+  var list = false
+
+  @Option(help: "How to list them: table, json or markdown.")
+  var format = ListFormat.table
+
+  func validate() throws {
+    if list {
+      guard model == nil else { throw ValidationError("--list takes no model") }
+      return
+    }
+    guard model != nil else {
+      throw ValidationError("name a model, for example resnet50-fastmpn, or use --list")
+    }
+    for (name, value) in [
+      ("--batch-size", batchSize), ("--threads", threads), ("--limit", limit),
+      ("--iterations", iterations),
+    ] {
+      if let value, value < 1 { throw ValidationError("\(name) must be at least 1, not \(value)") }
+    }
+    guard images.isEmpty || data == nil else {
+      throw ValidationError("give images or --data, not both")
+    }
+    guard predictions == nil || data != nil else {
+      throw ValidationError("--predictions needs --data")
+    }
+    guard labels == nil || data != nil else { throw ValidationError("--labels needs --data") }
+    if !images.isEmpty, results != nil {
+      throw ValidationError("--results needs --data, or no images at all")
+    }
+    if let results, ResultsFormat(path: results) == nil {
+      throw ValidationError("--results must end in .json or .csv: \(results)")
+    }
+  }
+
+  func run() throws {
+    do {
+      if list { return print(ModelList(format).text, terminator: "") }
+      guard let model else { return }
+      if let threads { WorkerPool.shared.width = threads }
+      Output.checkBuild()
+      if let warning = BLASInfo.current.warning { Output.warn(warning) }
+      let classifier = try Classifier(model, checkpoint: checkpoint, iterations: iterations)
+      for warning in classifier.report?.warnings ?? [] { Output.warn(warning) }
+      if let iterations, classifier.configuration.head == .fastmpn, classifier.report != nil,
+        iterations != 5
+      {
+        Output.warn(
+          "\(iterations) Newton–Schulz iterations: a network is trained with its own number, usually 5"
+        )
+      }
+      if !images.isEmpty {
+        try classify(classifier)
+      } else if let data {
+        try DataEvaluation(options: self, classifier: classifier).run(data)
+      } else {
+        try ModelReport(options: self, classifier: classifier).run()
+      }
+    } catch let error as ExitCode {
+      throw error
+    } catch {
+      Output.fail("\(error)")
+      throw ExitCode(1)
+    }
+  }
+
+  /// Prints the likeliest classes of each image.
+  private func classify(_ classifier: Classifier) throws {
+    if classifier.report == nil { Output.warn(Output.randomWeights) }
+    var failed = false
+    for path in images {
+      do {
+        let predictions = try classifier.classify(contentsOf: path)
+        print(path)
+        for prediction in predictions {
+          print(
+            "  " + Output.percent(Double(prediction.probability) * 100)
+              + "  \(prediction.index)  \(prediction.name)")
+        }
+      } catch {
+        Output.fail("\(error)")
+        failed = true
+        if strict { break }
+      }
+    }
+    if failed { throw ExitCode(1) }
+  }
+}
