@@ -42,7 +42,8 @@ let tests: [Target] = [
   .testTarget(name: "InferenceTests", dependencies: ["Inference", "NeuralNetworks", "TestSupport"]),
   .testTarget(
     name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"], resources: [.copy("Resources")]),
-  .testTarget(name: "VisionTests", dependencies: ["Vision", "TestSupport"]),
+  .testTarget(
+    name: "VisionTests", dependencies: ["Vision", "TestSupport", "CZlib"], resources: [.copy("Resources")]),
   .testTarget(
     name: "ModelZooTests", dependencies: ["ModelZoo", "Inference", "TestSupport"], resources: [.copy("Resources")]),
 ]

@@ -13,7 +13,7 @@ public struct ZooEntry: Sendable {
   /// Accuracy as the entry's own source gives it.
   public var publishedTop1: Double? { published.first?.top1 }
   /// Where `publishedTop1` stands.
-  public var source: String? { published.first?.source }
+  public var source: String? { publishedTop1 == nil ? nil : published.first?.source }
 
   /// Counts of the network as it runs here.
   public var counts: NetworkCounts { NetworkCounts(configuration) }

@@ -33,65 +33,97 @@ private struct Taps {
     }
   }
 
+  /// All inputs that any output looks at.
+  var inputs: Range<Int> { first[0]..<first[first.count - 1] + count[count.count - 1] }
+
   /// Half of the last kept bit, to round.
   static let half = Int32(1) << (fractionBits - 1)
 
   static func byte(_ sum: Int32) -> UInt8 { UInt8(clamping: sum >> fractionBits) }
 }
 
+/// Some rows and columns of an image with interleaved channels.
+private struct Part {
+  var pixels: [UInt8]
+  var columns: Range<Int>
+  var rows: Range<Int>
+  let channels: Int
+
+  var rowSize: Int { columns.count * channels }
+
+  /// Resized along x to the given taps' positions.
+  func horizontally(_ taps: Taps, to newColumns: Range<Int>) -> Part {
+    let newSize = newColumns.count * channels
+    let result = [UInt8](unsafeUninitializedCapacity: rows.count * newSize) { target, initialized in
+      initialized = rows.count * newSize
+      pixels.withUnsafeBufferPointer { source in
+        for y in 0..<rows.count {
+          resampleRow(
+            source.baseAddress! + y * rowSize - columns.lowerBound * channels, taps, channels: channels,
+            count: newColumns.count, into: target.baseAddress! + y * newSize)
+        }
+      }
+    }
+    return Part(pixels: result, columns: newColumns, rows: rows, channels: channels)
+  }
+
+  /// Resized along y to the given taps' positions.
+  func vertically(_ taps: Taps, to newRows: Range<Int>) -> Part {
+    let size = rowSize
+    let result = [UInt8](unsafeUninitializedCapacity: newRows.count * size) { target, initialized in
+      initialized = newRows.count * size
+      pixels.withUnsafeBufferPointer { source in
+        withUnsafeTemporaryAllocation(of: Int32.self, capacity: size) { sums in
+          for y in 0..<newRows.count {
+            sums.update(repeating: Taps.half)
+            for tap in 0..<taps.count[y] {
+              let weight = taps.weights[y * taps.longest + tap]
+              let line = source.baseAddress! + (taps.first[y] + tap - rows.lowerBound) * size
+              for x in 0..<size { sums[x] &+= Int32(line[x]) &* weight }
+            }
+            for x in 0..<size { target[y * size + x] = Taps.byte(sums[x]) }
+          }
+        }
+      }
+    }
+    return Part(pixels: result, columns: columns, rows: newRows, channels: channels)
+  }
+}
+
 /// Resizes an image with interleaved channels and returns the part of the result in `columns` and `rows`.
 ///
-/// Pillow's `resize` with `BILINEAR`, to the bit: rows first, rounded to bytes, then columns; an axis that keeps its size
-/// is left alone. Only what the part needs is computed.
+/// Pillow's `resize` with `BILINEAR`, to the bit: one axis, rounded to bytes, then the other; an axis that keeps its size
+/// is left alone. Rows come first unless the height shrinks by more than twice what the width does, which is when
+/// Pillow 13 and later turn the order round (earlier versions never do). Only what the part needs is computed.
 func resample(
   _ pixels: [UInt8], channels: Int, width: Int, height: Int, to size: (width: Int, height: Int), columns: Range<Int>,
   rows: Range<Int>
 ) -> [UInt8] {
   guard width > 0, height > 0, !columns.isEmpty, !rows.isEmpty else { return [] }
-  let vertical = Taps(from: height, to: size.height, positions: rows)
-  let isShort = size.height == height
-  // Input rows that the wanted output rows look at.
-  let top = isShort ? rows.lowerBound : vertical.first[0]
-  let bottom = isShort ? rows.upperBound : vertical.first[rows.count - 1] + vertical.count[rows.count - 1]
-  let rowSize = columns.count * channels
-  let stretched = [UInt8](unsafeUninitializedCapacity: (bottom - top) * rowSize) { target, initialized in
-    initialized = (bottom - top) * rowSize
-    pixels.withUnsafeBufferPointer { source in
-      if size.width == width {
-        for y in top..<bottom {
-          for x in 0..<rowSize {
-            target[(y - top) * rowSize + x] = source[(y * width + columns.lowerBound) * channels + x]
-          }
-        }
-      } else {
-        let taps = Taps(from: width, to: size.width, positions: columns)
-        for y in top..<bottom {
-          resampleRow(
-            source.baseAddress! + y * width * channels, taps, channels: channels, count: columns.count,
-            into: target.baseAddress! + (y - top) * rowSize)
-        }
-      }
-    }
+  let horizontal = size.width == width ? nil : Taps(from: width, to: size.width, positions: columns)
+  let vertical = size.height == height ? nil : Taps(from: height, to: size.height, positions: rows)
+  var part = cut(
+    pixels, channels: channels, width: width, columns: horizontal?.inputs ?? columns, rows: vertical?.inputs ?? rows)
+  let isVerticalFirst = height - size.height > max(0, 2 * (width - size.width))
+  if isVerticalFirst, let vertical { part = part.vertically(vertical, to: rows) }
+  if let horizontal { part = part.horizontally(horizontal, to: columns) }
+  if !isVerticalFirst, let vertical { part = part.vertically(vertical, to: rows) }
+  return part.pixels
+}
+
+private func cut(_ pixels: [UInt8], channels: Int, width: Int, columns: Range<Int>, rows: Range<Int>) -> Part {
+  if columns.count == width {
+    let size = width * channels
+    return Part(
+      pixels: Array(pixels[rows.lowerBound * size..<rows.upperBound * size]), columns: columns, rows: rows,
+      channels: channels)
   }
-  if isShort { return stretched }
-  return [UInt8](unsafeUninitializedCapacity: rows.count * rowSize) { target, initialized in
-    initialized = rows.count * rowSize
-    stretched.withUnsafeBufferPointer { source in
-      vertical.weights.withUnsafeBufferPointer { weights in
-        withUnsafeTemporaryAllocation(of: Int32.self, capacity: rowSize) { sums in
-          for y in 0..<rows.count {
-            sums.update(repeating: Taps.half)
-            for tap in 0..<vertical.count[y] {
-              let weight = weights[y * vertical.longest + tap]
-              let line = source.baseAddress! + (vertical.first[y] + tap - top) * rowSize
-              for x in 0..<rowSize { sums[x] &+= Int32(line[x]) &* weight }
-            }
-            for x in 0..<rowSize { target[y * rowSize + x] = Taps.byte(sums[x]) }
-          }
-        }
-      }
-    }
+  var result: [UInt8] = []
+  result.reserveCapacity(columns.count * rows.count * channels)
+  for y in rows {
+    result += pixels[(y * width + columns.lowerBound) * channels..<(y * width + columns.upperBound) * channels]
   }
+  return Part(pixels: result, columns: columns, rows: rows, channels: channels)
 }
 
 /// One row along x.
