@@ -3,9 +3,9 @@ import Tensors
 extension StoredTensor {
   /// The numbers as a tensor of `Float` or `Double`.
   ///
-  /// Where the file's type is the scalar's and the numbers lie contiguous, little-endian and aligned, the tensor borrows
-  /// the mapped file: nothing is read before it is used. Otherwise the numbers are copied and converted: truth values
-  /// to 0 and 1, a number that the scalar cannot represent to the nearest.
+  /// Where the file's type is the scalar's and the numbers lie contiguous, little-endian and aligned, the tensor
+  /// borrows the mapped file: nothing is read before it is used. Otherwise the numbers are copied and converted: truth
+  /// values to 0 and 1, a number that the scalar cannot represent to the nearest.
   public func tensor<S: RealScalar>(as _: S.Type = S.self) throws -> Tensor<S> {
     if let pointer = borrowable(as: S.self) { return Tensor(shape, borrowing: pointer, owner: file) }
     return Tensor(shape) { scalars in

@@ -28,7 +28,8 @@ public struct StoredTensor: Sendable {
     let found = pieces.reduce(0) { $0 + $1.count }
     guard found == bytes else {
       throw file.malformed(
-        "tensor \(quoted(name)) of shape \(dimensions) and type \(type.rawValue) takes \(bytes) bytes, the file has \(found)"
+        "tensor \(quoted(name)) of shape \(dimensions) and type \(type.rawValue) takes \(bytes) bytes, "
+          + "the file has \(found)"
       )
     }
     self.init(
