@@ -25,7 +25,7 @@ public struct Checkpoint: Sendable {
   /// The tensors' names in the file's order.
   public let names: [String]
   /// What is said beside the tensors: safetensors' `__metadata__`; the scalars beside a PyTorch state dict (`epoch`,
-  /// `arch`, `best_acc1`); MindSpore's scalars and strings (`epoch_num`, `step_num`).
+  /// `arch`, `best_acc1`); MindSpore's scalars (`epoch_num`, `step_num`), which are among its tensors too, and strings.
   public let metadata: [String: String]
 
   private let archive: ZipArchive?

@@ -228,7 +228,7 @@ struct PickleMachine {
   private mutating func pushGlobal(module: String, name: String) throws {
     let path = "\(module).\(name)"
     guard let global = PickleGlobal.named(path) else {
-      throw CheckpointError.forbiddenGlobal(path: file.path, global: quoted(path))
+      throw CheckpointError.forbiddenGlobal(path: file.path, global: printable(path))
     }
     stack.append(.global(global))
   }

@@ -20,9 +20,7 @@ struct PyTorchReader {
     for _ in 0..<4 {
       guard case .dictionary(let index) = value else { break }
       let items = pairs(of: index)
-      let wrapped = Self.wrappers.lazy.compactMap { name in
-        items.last { if case .string(name) = $0.key, case .dictionary = $0.value { true } else { false } }?.value
-      }.first
+      let wrapped = wrapped(in: items)
       for (key, value) in items {
         guard case .string(let name) = key, let text = try description(of: value, wrapped: wrapped != nil) else {
           continue
@@ -38,6 +36,23 @@ struct PyTorchReader {
       return (tensors, metadata)
     }
     throw CheckpointError.noStateDict(path: file.path, found: value.kind)
+  }
+
+  /// The state dict, or what it is in, among the items of a dictionary that is not the state dict itself: under a name
+  /// that is in use for it, or else the only dictionary with tensors.
+  private func wrapped(in items: [(key: PickleValue, value: PickleValue)]) -> PickleValue? {
+    let named = Self.wrappers.compactMap { name in
+      items.last { if case .string(name) = $0.key, case .dictionary = $0.value { true } else { false } }?.value
+    }
+    if let first = named.first(where: holdsTensors) ?? named.first { return first }
+    guard !items.contains(where: { if case .tensor = $0.value { true } else { false } }) else { return nil }
+    let unnamed = items.lazy.map(\.value).filter(holdsTensors).prefix(2)
+    return unnamed.count == 1 ? unnamed.first : nil
+  }
+
+  private func holdsTensors(_ value: PickleValue) -> Bool {
+    guard case .dictionary(let index) = value else { return false }
+    return heap.containers[index].contains { if case .tensor = $0 { true } else { false } }
   }
 
   private func pairs(of dictionary: Int) -> [(key: PickleValue, value: PickleValue)] {

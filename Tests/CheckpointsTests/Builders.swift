@@ -65,6 +65,8 @@ struct Zip {
   var entries: [Entry]
   var count: UInt16?
   var directoryOffset: UInt32?
+  /// Whether sizes, offsets and counts are written with 64 bits.
+  var isZip64 = false
 
   var bytes: [UInt8] {
     var result: [UInt8] = []
@@ -80,12 +82,25 @@ struct Zip {
       result += little(UInt32(0x0403_4B50)) + little(UInt16(20)) + common + sum + little(localSize) + little(localSize)
       result += little(UInt16(localName.count)) + little(UInt16(0)) + localName + entry.data
       directory += little(UInt32(0x0201_4B50)) + little(UInt16(20)) + little(UInt16(20)) + common + sum
-      directory += little(size) + little(size) + little(UInt16(name.count)) + [UInt8](repeating: 0, count: 12)
-      directory += little(entry.offset ?? start) + name
+      let long = little(UInt64(size)) + little(UInt64(size)) + little(UInt64(entry.offset ?? start))
+      let extra =
+        isZip64 ? little(UInt16(0x4B43)) + little(UInt16(1)) + [0] + little(UInt16(1)) + little(UInt16(24)) + long : []
+      directory += little(isZip64 ? .max : size) + little(isZip64 ? .max : size) + little(UInt16(name.count))
+      directory += little(UInt16(extra.count)) + [UInt8](repeating: 0, count: 10)
+      directory += little(isZip64 ? .max : entry.offset ?? start) + name + extra
     }
     let number = count ?? UInt16(entries.count)
     let offset = directoryOffset ?? UInt32(result.count)
     result += directory
+    if isZip64 {
+      let end = UInt64(result.count)
+      result += little(UInt32(0x0606_4B50)) + little(UInt64(44)) + [UInt8](repeating: 0, count: 12)
+      result +=
+        little(UInt64(number)) + little(UInt64(number)) + little(UInt64(directory.count)) + little(UInt64(offset))
+      result += little(UInt32(0x0706_4B50)) + little(UInt32(0)) + little(end) + little(UInt32(1))
+      return result + little(UInt32(0x0605_4B50)) + [0, 0, 0, 0] + [UInt8](repeating: 0xFF, count: 12)
+        + little(UInt16(0))
+    }
     result += little(UInt32(0x0605_4B50)) + little(UInt32(0)) + little(number) + little(number)
     result += little(UInt32(directory.count)) + little(offset) + little(UInt16(0))
     return result

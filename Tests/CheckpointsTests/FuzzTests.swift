@@ -79,6 +79,23 @@ struct FuzzTests {
     }
     print("fuzzed \(seed): \(Self.runs) mutations, \(accepted) of them accepted as sound")
   }
+
+  @Test("random mutations of a pickle whose check sum is right are survived")
+  func pickles() throws {
+    // The same archive as PyTorch's, but with the check sum of the damaged pickle, which would else hide the damage.
+    let tensors = (0..<4).map { ("w\($0)", Pickle.vector("\($0)", count: 4)) }
+    let program = Pickle.program(
+      Pickle.dictionary([("state_dict", Pickle.dictionary(tensors)), ("epoch", Pickle.integer(3))]))
+    let storages = Dictionary(uniqueKeysWithValues: (0..<4).map { ("\($0)", floats([1, 2, 3, 4])) })
+    let others = try Self.seeds.map(Self.bytes)
+    for run in 0..<Self.runs {
+      if run.isMultiple(of: 1000) { print("fuzzing pickles from run \(run) on") }
+      var random = Mutator(seed: 1 << 62 | UInt64(run))
+      var zip = Zip.torch([], storages: storages)
+      zip.entries[0].data = random.mutate(program, others: others)
+      Self.survives(zip.bytes, "pickle, run \(run)")
+    }
+  }
 }
 
 /// Damages bytes in reproducible ways.

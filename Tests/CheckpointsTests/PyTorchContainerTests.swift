@@ -10,6 +10,13 @@ struct PyTorchContainerTests {
     try checkpoint.verifyChecksums()
   }
 
+  @Test("a zip archive with 64-bit sizes is read")
+  func zip64() throws {
+    var zip = Zip.sound
+    zip.isZip64 = true
+    #expect(try Checkpoint(bytes: zip.bytes, named: "f").tensors["weight"]?.scalars == [1, 2, 3])
+  }
+
   /// What is done to the sound archive (entry 0 is the pickle, entry 1 the storage), and what the error says of it.
   static let tampered: [(String, @Sendable (inout Zip) -> Void)] = [
     ("name 'archive/data/0' twice", { $0.entries.append($0.entries[1]) }),
@@ -29,6 +36,9 @@ struct PyTorchContainerTests {
     ("outside the file", { $0.directoryOffset = 1 << 31 }),
     ("no entry at byte", { $0.directoryOffset = 0 }),
     ("zip64 locator is missing", { $0.directoryOffset = .max }),
+    ("outside the file", { ($0.isZip64, $0.directoryOffset) = (true, 1 << 31) }),
+    ("65000 entries", { ($0.isZip64, $0.count) = (true, 65_000) }),
+    ("outside the file's data", { ($0.isZip64, $0.entries[1].offset) = (true, 1 << 30) }),
     ("no storage '0'", { $0.entries.removeLast() }),
     ("with no data.pkl", { $0.entries.removeFirst() }),
     ("more than one data.pkl", { $0.entries.append(Zip.Entry(name: "other/data.pkl", data: [])) }),

@@ -14,7 +14,8 @@ struct SafetensorsTests {
   @Test("space, escapes, metadata, empty tensors and any order of the data are read")
   func forms() throws {
     let header = """
-      { "b" : {"shape":[],"data_offsets":[4,8],"dtype":"F32"}, "__metadata__":{"\\u00e9\\ud83d\\ude00\\n\\"\\\\\\/":"Größe 猫"},
+      { "b" : {"shape":[],"data_offsets":[4,8],"dtype":"F32"}, "__metadata__":	
+      {"\\u00e9\\ud83d\\ude00\\n\\"\\\\\\/":"Größe 猫"},
       "e":{"dtype":"I64","shape":[0, 7],"data_offsets":[4,4]},\t"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]} }
       """
     let checkpoint = try Checkpoint(bytes: safetensors(header, data: Self.numbers), named: "f")
