@@ -22,10 +22,8 @@ struct PyTorchReader {
       let items = pairs(of: index)
       let wrapped = wrapped(in: items)
       for (key, value) in items {
-        guard case .string(let name) = key, let text = try description(of: value, wrapped: wrapped != nil) else {
-          continue
-        }
-        metadata[name] = text
+        guard case .string(let name) = key else { continue }
+        if let text = try description(of: value, named: name, isState: wrapped == nil) { metadata[name] = text }
       }
       if let wrapped {
         value = wrapped
@@ -46,8 +44,10 @@ struct PyTorchReader {
     }
     if let first = named.first(where: holdsTensors) ?? named.first { return first }
     guard !items.contains(where: { if case .tensor = $0.value { true } else { false } }) else { return nil }
-    let unnamed = items.lazy.map(\.value).filter(holdsTensors).prefix(2)
-    return unnamed.count == 1 ? unnamed.first : nil
+    // Each dictionary once: a pickle can refer to one of many items by many keys.
+    let dictionaries = Set(items.compactMap { if case .dictionary(let index) = $0.value { index } else { nil } })
+    let candidates = dictionaries.map(PickleValue.dictionary).filter(holdsTensors)
+    return candidates.count == 1 ? candidates[0] : nil
   }
 
   private func holdsTensors(_ value: PickleValue) -> Bool {
@@ -87,14 +87,14 @@ struct PyTorchReader {
   }
 
   /// A scalar as text; `nil` for what is none. A state dict's own tensors of one number are no metadata.
-  private func description(of value: PickleValue, wrapped: Bool) throws -> String? {
+  private func description(of value: PickleValue, named name: String, isState: Bool) throws -> String? {
     switch value {
     case .bool(let value): return "\(value)"
     case .integer(let value): return "\(value)"
     case .real(let value): return "\(value)"
     case .string(let value): return value
-    case .tensor(let index) where wrapped && heap.tensors[index].dimensions.allSatisfy { $0 == 1 }:
-      return try tensor(index, named: "metadata").scalarDescription
+    case .tensor(let index) where !isState && heap.tensors[index].dimensions.allSatisfy { $0 == 1 }:
+      return try tensor(index, named: name).scalarDescription
     default: return nil
     }
   }

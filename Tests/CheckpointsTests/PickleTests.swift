@@ -147,6 +147,30 @@ struct PickleTests {
     #expect(refusal(Zip.torch(cycle).bytes) == .noStateDict(path: "file.pth", found: "a dictionary"))
   }
 
+  @Test("one large dictionary under many keys is looked at once")
+  func repeatedDictionary() throws {
+    let items = Array(repeating: Pickle.none + Pickle.none, count: 30_000).joined()
+    let large = Pickle.emptyDictionary + Array("(".utf8) + items + Array("u".utf8) + Pickle.put(0) + Array("0".utf8)
+    let keys = (0..<30_000).flatMap { Pickle.string("k\($0)") + Pickle.get(0) }
+    let bytes = Zip.torch(large + Pickle.emptyDictionary + Array("(".utf8) + keys + Array("u".utf8)).bytes
+    let time = ContinuousClock().measure { #expect(refusal(bytes) != nil) }
+    // Looking at it under each key would be 2·10⁹ looks.
+    #expect(time < .seconds(2))
+  }
+
+  @Test("the stride of an axis of one number means nothing, however large")
+  func unusedStrides() throws {
+    let storages = ["0": floats((0..<32).map(Float.init))]
+    for (shape, strides, expected) in [
+      ([2, 1, 3], [10, Int.max, 2], [0, 2, 4, 10, 12, 14]), ([2, 1], [3, .max], [0, 3]), ([1, 2], [.max, 5], [0, 5]),
+      ([1, 1], [.max, .max], [0]),
+    ] as [([Int], [Int], [Double])] {
+      let tensor = Pickle.tensor(storage: Pickle.storage("0", count: 32), shape: shape, strides: strides)
+      let bytes = Zip.torch(Pickle.dictionary([("w", tensor)]), storages: storages).bytes
+      #expect(try Checkpoint(bytes: bytes, named: "f").tensors["w"]?.scalars == expected)
+    }
+  }
+
   @Test("a pickle of more instructions than its file could need is refused")
   func instructions() throws {
     let many = [UInt8](repeating: UInt8(ascii: "N"), count: 1_000_000)
