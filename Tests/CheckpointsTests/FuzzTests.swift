@@ -83,7 +83,9 @@ struct FuzzTests {
   @Test("random mutations of a pickle whose check sum is right are survived")
   func pickles() throws {
     // The same archive as PyTorch's, but with the check sum of the damaged pickle, which would else hide the damage.
-    let tensors = (0..<4).map { ("w\($0)", Pickle.vector("\($0)", count: 4)) }
+    var tensors = (0..<3).map { ("w\($0)", Pickle.vector("\($0)", count: 4)) }
+    let storage = Pickle.storage("3", count: 4)
+    tensors.append(("view", Pickle.tensor(storage: storage, shape: [2, 1, 2, 1], strides: [1, 7, 2, 1])))
     let program = Pickle.program(
       Pickle.dictionary([("state_dict", Pickle.dictionary(tensors)), ("epoch", Pickle.integer(3))]))
     let storages = Dictionary(uniqueKeysWithValues: (0..<4).map { ("\($0)", floats([1, 2, 3, 4])) })
@@ -119,7 +121,7 @@ struct Mutator: RandomNumberGenerator {
     for _ in 0..<Int.random(in: 1...8, using: &self) where !result.isEmpty {
       let position = Int.random(in: 0..<result.count, using: &self)
       let length = min(Int.random(in: 1...16, using: &self), result.count - position)
-      switch Int.random(in: 0..<8, using: &self) {
+      switch Int.random(in: 0..<9, using: &self) {
       case 0, 1: result[position] ^= 1 << UInt8.random(in: 0..<8, using: &self)
       case 2: result[position] = .random(in: 0...255, using: &self)
       case 3:
@@ -135,6 +137,11 @@ struct Mutator: RandomNumberGenerator {
         let start = Int.random(in: 0..<other.count, using: &self)
         let end = min(other.count, start + Int.random(in: 1...64, using: &self))
         result.replaceSubrange(position..<position + length, with: other[start..<end])
+      case 7:
+        let extreme = [0, -1, Int.max, .min, 1 << 62, 1 << 32, 1 << 31].randomElement(using: &self) ?? 0
+        let width = [4, 8].randomElement(using: &self) ?? 8
+        guard position + width <= result.count else { continue }
+        result.replaceSubrange(position..<position + width, with: little(extreme)[..<width])
       // Rarely, or else most files would be short.
       default: if Int.random(in: 0..<10, using: &self) == 0 { result.removeSubrange(position...) }
       }
