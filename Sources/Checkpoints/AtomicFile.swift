@@ -60,6 +60,10 @@ package struct FileOutput {
 
   /// Writes numbers as a floating-point type, little-endian.
   package mutating func write<S: RealScalar>(_ scalars: UnsafeBufferPointer<S>, as type: ElementType) throws {
+    if S.name == type.rawValue, Int(littleEndian: 1) == 1 {
+      try flush()
+      return try hand(over: UnsafeRawBufferPointer(scalars))
+    }
     let chunk = Self.bufferSize / type.byteWidth
     for start in stride(from: 0, to: scalars.count, by: chunk) {
       let part = scalars[start..<min(start + chunk, scalars.count)]
@@ -79,16 +83,18 @@ package struct FileOutput {
 
   /// Hands what is buffered to the system.
   package mutating func flush() throws {
-    try buffer.withUnsafeBytes { bytes in
-      var written = 0
-      while written < bytes.count {
-        let count = Foundation.write(descriptor, bytes.baseAddress! + written, bytes.count - written)
-        if count < 0 && errno == EINTR { continue }
-        guard count > 0 else { throw unwritable(path) }
-        written += count
-      }
-    }
+    try buffer.withUnsafeBytes(hand(over:))
     buffer.removeAll(keepingCapacity: true)
+  }
+
+  private func hand(over bytes: UnsafeRawBufferPointer) throws {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = Foundation.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+      if count < 0 && errno == EINTR { continue }
+      guard count > 0 else { throw unwritable(path) }
+      rest = rest.dropFirst(count)
+    }
   }
 }
 

@@ -25,7 +25,7 @@ public struct Checkpoint: Sendable {
   /// The tensors' names in the file's order.
   public let names: [String]
   /// What is said beside the tensors: safetensors' `__metadata__`; the scalars beside a PyTorch state dict (`epoch`,
-  /// `arch`, `best_acc1`); MindSpore's scalars and strings (`epoch_num`, `step_num`).
+  /// `arch`, `best_acc1`); MindSpore's scalars (`epoch_num`, `step_num`), which are among its tensors too, and strings.
   public let metadata: [String: String]
 
   private let archive: ZipArchive?
@@ -84,14 +84,15 @@ public struct Checkpoint: Sendable {
     return name
   }
 
-  /// Tensors may share numbers (tied weights), but a small file must not become large by sharing them a thousandfold.
+  /// Tensors may share numbers (tied weights), but a small file must not become large by sharing them a thousandfold:
+  /// with the mapped file, all tensors as `Float` stay below four times the file and a constant.
   private static func checkTotal(_ tensors: [StoredTensor], in file: FileBytes) throws {
     var bytes = 0
     var floatBytes = 0
-    // The sums cannot overflow: a tensor is no larger than the file, and there are at most as many as it has bytes.
+    // The sums cannot overflow: they are compared after each tensor, and a tensor is no larger than the file.
     for tensor in tensors {
-      bytes = bytes.addingReportingOverflow(tensor.byteCount).partialValue
-      floatBytes = floatBytes.addingReportingOverflow(tensor.floatByteCount).partialValue
+      bytes += tensor.byteCount
+      floatBytes += tensor.floatByteCount
       guard bytes <= file.count || floatBytes <= 3 * file.count + 32 << 20 else {
         throw file.malformed(
           "its tensors share their numbers so often that they are more than three times the file of \(file.count) bytes"
@@ -102,23 +103,26 @@ public struct Checkpoint: Sendable {
 
   /// Recognises the container and reads it.
   private static func read(_ file: FileBytes) throws -> Contents {
-    let isHeaderShort = (4...7).allSatisfy { file.byte(at: $0) == 0 }
     if file.matches([0x50, 0x4B, 0x03, 0x04], at: 0) || file.matches([0x50, 0x4B, 0x05, 0x06], at: 0) {
       return try readPyTorchZip(file)
     }
     if file.matches("ustar".utf8, at: 257) {
-      throw CheckpointError.unsupported(
-        path: file.path,
-        reason: "a tar archive, as PyTorch before 0.1.10 wrote; load it with such a version and save it again")
+      throw file.unsupported(
+        "a tar archive, as PyTorch before 0.1.10 wrote; load it with such a version and save it again")
     }
-    if file.byte(at: 8) == UInt8(ascii: "{"), file.byte(at: 0) != 0x0A || isHeaderShort {
+    // A safetensors file starts with its header's length, which is short of 2³², and an object in JSON.
+    let isLengthShort = (4...7).allSatisfy { file.byte(at: $0) == 0 }
+    if file.byte(at: 8) == UInt8(ascii: "{"), file.byte(at: 0) != 0x0A || isLengthShort {
       return try readSafetensors(file)
     }
     if file.byte(at: 0) == 0x80, let version = file.byte(at: 1), (2...5).contains(version) {
       return try readPyTorchLegacy(file)
     }
-    if file.byte(at: 0) == 0x0A, !isHeaderShort { return try readMindSpore(file) }
-    if isHeaderShort || file.count < 8 { return try readSafetensors(file) }
+    if isLengthShort, (0...3).contains(where: { file.byte(at: $0) != 0 }) { return try readSafetensors(file) }
+    if file.byte(at: 0) == 0x0A { return try readMindSpore(file) }
+    if file.byte(at: 0) == UInt8(ascii: "<") {
+      throw CheckpointError.unrecognized(path: file.path, found: "a text such as the HTML page of a failed download")
+    }
     let start = file.slice(0..<min(8, file.count)).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }
     throw CheckpointError.unrecognized(path: file.path, found: "the bytes \(start.joined(separator: " "))")
   }

@@ -28,19 +28,22 @@ extension CheckpointError: CustomStringConvertible {
     case .malformed(let path, let reason): "\(path): damaged checkpoint: \(reason)"
     case .unsupported(let path, let reason): "\(path): unsupported checkpoint: \(reason)"
     case .forbiddenGlobal(let path, let global):
-      "\(path): its pickle names the global \(global), which a state dict does not need, so the file is refused and "
+      "\(path): its pickle names the global '\(global)', which a state dict does not need, so the file is refused and "
         + "nothing of it was executed; if it holds a whole pickled module, save the module's state_dict() instead"
     case .noStateDict(let path, let found): "\(path): no state dict (a dictionary of named tensors): found \(found)"
-    case .conversion(let path, let tensor, let reason): "\(path): tensor \(tensor): \(reason)"
+    case .conversion(let path, let tensor, let reason): "\(path): tensor '\(tensor)': \(reason)"
     case .unwritable(let path, let reason): "\(path): cannot be written: \(reason)"
     }
   }
 }
 
-/// A name from a file for an error's description: in quotes, on one line, and not too long.
-func quoted(_ name: String) -> String {
+/// A name from a file for an error's description, in quotes.
+func quoted(_ name: String) -> String { "'\(printable(name))'" }
+
+/// A name from a file as it can be shown: on one line, and not too long.
+func printable(_ name: String) -> String {
   let limit = 100
   var shown = ""
   for scalar in name.unicodeScalars.prefix(limit) { shown += scalar.escaped(asASCII: false) }
-  return "'\(shown)\(name.unicodeScalars.dropFirst(limit).isEmpty ? "" : "…")'"
+  return name.unicodeScalars.dropFirst(limit).isEmpty ? shown : shown + "…"
 }

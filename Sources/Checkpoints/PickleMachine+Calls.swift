@@ -99,7 +99,7 @@ extension PickleMachine {
     else { throw malformed("has a persistent id that is no storage before byte \(reader.position)") }
     let items = heap.containers[index]
     guard case .global(.storage(let type)) = items[1], case .string(let key) = items[2],
-      case .integer(let count) = items[4], count >= 0
+      case .integer(let count) = items[4], count >= 0, key.utf8.count <= 256
     else { throw malformed("has a storage whose description is none before byte \(reader.position)") }
     var view = 0..<count
     if items.count == 6, case .tuple(let index) = items[5] {

@@ -123,7 +123,8 @@ struct PickleMachine {
     default:
       let character = (0x21...0x7E).contains(opcode) ? " ('\(Character(UnicodeScalar(opcode)))')" : ""
       throw file.unsupported(
-        "\(reader.subject) has the opcode 0x\(String(opcode, radix: 16))\(character) at byte \(start), which a state dict does not need"
+        "\(reader.subject) has the opcode 0x\(String(opcode, radix: 16))\(character) at byte \(start), "
+          + "which a state dict does not need"
       )
     }
   }
@@ -227,7 +228,7 @@ struct PickleMachine {
   private mutating func pushGlobal(module: String, name: String) throws {
     let path = "\(module).\(name)"
     guard let global = PickleGlobal.named(path) else {
-      throw CheckpointError.forbiddenGlobal(path: file.path, global: quoted(path))
+      throw CheckpointError.forbiddenGlobal(path: file.path, global: printable(path))
     }
     stack.append(.global(global))
   }

@@ -7,8 +7,8 @@ func readPyTorchZip(_ file: FileBytes) throws -> Checkpoint.Contents {
   guard let program = programs.first, let entry = archive.entries[program], programs.count == 1 else {
     throw CheckpointError.unrecognized(
       path: file.path,
-      found:
-        "a zip archive with \(programs.isEmpty ? "no" : "more than one") data.pkl: first entry \(quoted(archive.names.first ?? ""))"
+      found: "a zip archive with \(programs.isEmpty ? "no" : "more than one") data.pkl: its first entry is "
+        + quoted(archive.names.first ?? "")
     )
   }
   let root = program.dropLast("data.pkl".utf8.count)
@@ -33,7 +33,8 @@ func readPyTorchZip(_ file: FileBytes) throws -> Checkpoint.Contents {
       }
       guard entry.data.count / storage.type.byteWidth >= storage.count else {
         throw file.malformed(
-          "storage \(quoted(storage.key)) is said to have \(storage.count) numbers of type \(storage.type.rawValue), found \(entry.data.count) bytes"
+          "storage \(quoted(storage.key)) is said to have \(storage.count) numbers of type \(storage.type.rawValue), "
+            + "found \(entry.data.count) bytes"
         )
       }
       return entry.data

@@ -20,14 +20,10 @@ struct PyTorchReader {
     for _ in 0..<4 {
       guard case .dictionary(let index) = value else { break }
       let items = pairs(of: index)
-      let wrapped = Self.wrappers.lazy.compactMap { name in
-        items.last { if case .string(name) = $0.key, case .dictionary = $0.value { true } else { false } }?.value
-      }.first
+      let wrapped = wrapped(in: items)
       for (key, value) in items {
-        guard case .string(let name) = key, let text = try description(of: value, wrapped: wrapped != nil) else {
-          continue
-        }
-        metadata[name] = text
+        guard case .string(let name) = key else { continue }
+        if let text = try description(of: value, named: name, isState: wrapped == nil) { metadata[name] = text }
       }
       if let wrapped {
         value = wrapped
@@ -38,6 +34,25 @@ struct PyTorchReader {
       return (tensors, metadata)
     }
     throw CheckpointError.noStateDict(path: file.path, found: value.kind)
+  }
+
+  /// The state dict, or what it is in, among the items of a dictionary that is not the state dict itself: under a name
+  /// that is in use for it, or else the only dictionary with tensors.
+  private func wrapped(in items: [(key: PickleValue, value: PickleValue)]) -> PickleValue? {
+    let named = Self.wrappers.compactMap { name in
+      items.last { if case .string(name) = $0.key, case .dictionary = $0.value { true } else { false } }?.value
+    }
+    if let first = named.first(where: holdsTensors) ?? named.first { return first }
+    guard !items.contains(where: { if case .tensor = $0.value { true } else { false } }) else { return nil }
+    // Each dictionary once: a pickle can refer to one of many items by many keys.
+    let dictionaries = Set(items.compactMap { if case .dictionary(let index) = $0.value { index } else { nil } })
+    let candidates = dictionaries.map(PickleValue.dictionary).filter(holdsTensors)
+    return candidates.count == 1 ? candidates[0] : nil
+  }
+
+  private func holdsTensors(_ value: PickleValue) -> Bool {
+    guard case .dictionary(let index) = value else { return false }
+    return heap.containers[index].contains { if case .tensor = $0 { true } else { false } }
   }
 
   private func pairs(of dictionary: Int) -> [(key: PickleValue, value: PickleValue)] {
@@ -72,14 +87,14 @@ struct PyTorchReader {
   }
 
   /// A scalar as text; `nil` for what is none. A state dict's own tensors of one number are no metadata.
-  private func description(of value: PickleValue, wrapped: Bool) throws -> String? {
+  private func description(of value: PickleValue, named name: String, isState: Bool) throws -> String? {
     switch value {
     case .bool(let value): return "\(value)"
     case .integer(let value): return "\(value)"
     case .real(let value): return "\(value)"
     case .string(let value): return value
-    case .tensor(let index) where wrapped && heap.tensors[index].dimensions.allSatisfy { $0 == 1 }:
-      return try tensor(index, named: "metadata").scalarDescription
+    case .tensor(let index) where !isState && heap.tensors[index].dimensions.allSatisfy { $0 == 1 }:
+      return try tensor(index, named: name).scalarDescription
     default: return nil
     }
   }

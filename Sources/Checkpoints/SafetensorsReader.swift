@@ -43,7 +43,8 @@ func readSafetensors(_ file: FileBytes) throws -> Checkpoint.Contents {
   for place in places {
     guard place.lowerBound == end else {
       throw file.malformed(
-        "its tensors \(place.lowerBound < end ? "overlap" : "leave a hole") at byte \(place.lowerBound - data.lowerBound) of the data"
+        "its tensors \(place.lowerBound < end ? "overlap" : "leave a hole") at byte "
+          + "\(place.lowerBound - data.lowerBound) of the data"
       )
     }
     end = place.upperBound

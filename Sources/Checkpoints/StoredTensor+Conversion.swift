@@ -3,13 +3,21 @@ import Tensors
 extension StoredTensor {
   /// The numbers as a tensor of `Float` or `Double`.
   ///
-  /// Where the file's type is the scalar's and the numbers lie contiguous, little-endian and aligned, the tensor borrows
-  /// the mapped file: nothing is read before it is used. Otherwise the numbers are copied and converted: truth values
-  /// to 0 and 1, a number that the scalar cannot represent to the nearest.
+  /// Where the file's type is the scalar's and the numbers lie contiguous, little-endian and aligned, the tensor
+  /// borrows the mapped file: nothing is read before it is used. Otherwise the numbers are copied and converted: truth
+  /// values to 0 and 1, a number that the scalar cannot represent to the nearest.
   public func tensor<S: RealScalar>(as _: S.Type = S.self) throws -> Tensor<S> {
     if let pointer = borrowable(as: S.self) { return Tensor(shape, borrowing: pointer, owner: file) }
     return Tensor(shape) { scalars in
       guard let target = scalars.baseAddress else { return }
+      if isPlain(S.self) {
+        var next = UnsafeMutableRawPointer(target)
+        for piece in pieces {
+          next.copyMemory(from: file.base + piece.lowerBound, byteCount: piece.count)
+          next += piece.count
+        }
+        return
+      }
       forPrecision(of: S.self) {
         fill(target.float)
       } double: {
@@ -27,7 +35,7 @@ extension StoredTensor {
   /// - Throws: `CheckpointError.conversion` for a floating-point tensor and for a number beyond `Int64`.
   public func integers() throws -> [Int64] {
     func failure(_ reason: String) -> CheckpointError {
-      .conversion(path: file.path, tensor: quoted(name), reason: reason)
+      .conversion(path: file.path, tensor: printable(name), reason: reason)
     }
     guard !type.isFloatingPoint else { throw failure("integers expected, found \(type.rawValue)") }
     var result: [Int64] = []
@@ -53,11 +61,14 @@ extension StoredTensor {
     return result
   }
 
+  /// Whether the file's bytes are the scalars' own, in their order.
+  private func isPlain<S: RealScalar>(_: S.Type) -> Bool {
+    S.name == type.rawValue && strides == nil && !isBigEndian && Int(littleEndian: 1) == 1
+  }
+
   /// The address of the numbers, where they can be used as they lie in the file.
   private func borrowable<S: RealScalar>(as _: S.Type) -> UnsafePointer<S>? {
-    guard S.name == type.rawValue, strides == nil, !isBigEndian, pieces.count == 1, shape.scalarCount > 0 else {
-      return nil
-    }
+    guard isPlain(S.self), pieces.count == 1, shape.scalarCount > 0 else { return nil }
     let address = file.base + pieces[0].lowerBound
     guard Int(bitPattern: address) % MemoryLayout<S>.alignment == 0 else { return nil }
     return address.assumingMemoryBound(to: S.self)

@@ -28,7 +28,8 @@ public struct StoredTensor: Sendable {
     let found = pieces.reduce(0) { $0 + $1.count }
     guard found == bytes else {
       throw file.malformed(
-        "tensor \(quoted(name)) of shape \(dimensions) and type \(type.rawValue) takes \(bytes) bytes, the file has \(found)"
+        "tensor \(quoted(name)) of shape \(dimensions) and type \(type.rawValue) takes \(bytes) bytes, "
+          + "the file has \(found)"
       )
     }
     self.init(
@@ -68,7 +69,8 @@ public struct StoredTensor: Sendable {
     self.init(
       name: name, shape: Shape(dimensions), type: type, file: file,
       pieces: [start..<(contiguous ? start + bytes : storage.upperBound)],
-      strides: contiguous ? nil : strides, isBigEndian: isBigEndian)
+      // Along an axis of one number no step is made, and its stride, which can be anything, is never used.
+      strides: contiguous ? nil : zip(dimensions, strides).map { $0 == 1 ? 0 : $1 }, isBigEndian: isBigEndian)
   }
 
   private init(
