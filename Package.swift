@@ -46,6 +46,7 @@ let tests: [Target] = [
     name: "VisionTests", dependencies: ["Vision", "TestSupport", "CZlib"], resources: [.copy("Resources")]),
   .testTarget(
     name: "ModelZooTests", dependencies: ["ModelZoo", "Inference", "TestSupport"], resources: [.copy("Resources")]),
+  .testTarget(name: "ZooEvalTests", dependencies: ["zoo-eval", "ModelZoo", "TestSupport"]),
 ]
 
 let package = Package(

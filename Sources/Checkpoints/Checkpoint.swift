@@ -1,3 +1,6 @@
+import Synchronization
+import Tensors
+
 /// What a checkpoint file holds: named tensors, not read yet, and what is said beside them.
 ///
 /// The container is recognised by its content, never by the file's name. Nothing in the file is executed, all sizes are
@@ -45,7 +48,12 @@ public struct Checkpoint: Sendable {
   /// have none of their numbers, or (MindSpore) are checked on opening.
   /// - Throws: `CheckpointError.malformed` with the name of the entry that differs.
   public func verifyChecksums() throws {
-    for name in archive?.names ?? [] { try archive?.verify(name) }
+    guard let archive else { return }
+    let failure = Mutex<(any Error)?>(nil)
+    WorkerPool.shared.forEach(archive.names.count) { index in
+      do { try archive.verify(archive.names[index]) } catch { failure.withLock { $0 = $0 ?? error } }
+    }
+    if let failure = failure.withLock({ $0 }) { throw failure }
   }
 
   /// What a container's reader finds.

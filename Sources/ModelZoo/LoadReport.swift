@@ -44,7 +44,7 @@ public enum LoadError: Error, CustomStringConvertible, Sendable {
   public var description: String {
     switch self {
     case .otherHead(let path, let model, let found, let suggestion):
-      return "\(path): \(found), which \(model) is not" + (suggestion.map { "; use \($0)" } ?? "")
+      return "\(path): \(found); \(model) is another network" + (suggestion.map { ", use \($0)" } ?? "")
     case .notANetwork(let path, let missing):
       return "\(path): no residual network's checkpoint: it holds no '\(missing)'"
     case .mismatch(let path, let model, let report, let suggestion):

@@ -81,7 +81,9 @@ extension ResNet {
   /// except DropCov's attention, which inference does not use.
   /// - Throws: `CheckpointError` for a file that cannot be read, `LoadError` for one that does not fit.
   public static func load(_ asked: NetworkConfiguration, from path: String) throws -> (ResNet, LoadReport) {
-    try load(asked, from: NetworkCheckpoint(Checkpoint(contentsOf: path)))
+    let checkpoint = try Checkpoint(contentsOf: path)
+    try checkpoint.verifyChecksums()
+    return try load(asked, from: NetworkCheckpoint(checkpoint))
   }
 
   static func load(_ asked: NetworkConfiguration, from file: NetworkCheckpoint) throws -> (ResNet, LoadReport) {

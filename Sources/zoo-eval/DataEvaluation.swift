@@ -28,11 +28,12 @@ struct DataEvaluation {
       })
     progress.finish()
 
-    report(failures: summary.failures)
     guard summary.images > 0 else {
+      let reason = summary.failures.first.map { ": " + $0.reason } ?? ""
       throw UnreadableImage(
-        path: directory, reason: "none of the \(summary.failures.count) images could be read")
+        path: directory, reason: "none of the \(summary.failures.count) images could be read" + reason)
     }
+    report(failures: summary.failures)
     print(text(summary))
     if let path = options.predictions, let rows { try writeAtomically(rows, to: path) }
     if let path = options.results { try results(summary).write(to: path) }
@@ -103,7 +104,7 @@ struct DataMismatch: Error, CustomStringConvertible {
 struct UnreadableImage: Error, CustomStringConvertible {
   let path: String
   let reason: String
-  var description: String { reason.contains(path) ? reason : "\(path): \(reason)" }
+  var description: String { reason.hasPrefix(path) ? reason : "\(path): \(reason)" }
 }
 
 /// How far a run is: a line that rewrites itself on a terminal, a line every few seconds elsewhere.

@@ -1,0 +1,131 @@
+import Foundation
+import ModelZoo
+import TestSupport
+import Testing
+
+@Suite struct MistakeTests {
+  /// One clear line on standard error, at most five below it, and exit 1.
+  private func expectFailure(_ run: Run, _ words: String..., sourceLocation: SourceLocation = #_sourceLocation) {
+    #expect(run.status == 1, sourceLocation: sourceLocation)
+    #expect((1...6).contains(run.errorLines.count), "\(run.errors)", sourceLocation: sourceLocation)
+    #expect(run.errorLines.first?.hasPrefix("error: ") == true, sourceLocation: sourceLocation)
+    for word in words { #expect(run.errors.contains(word), "\(run.errors)", sourceLocation: sourceLocation) }
+  }
+
+  @Test func `Mistakes of usage exit with 64`() throws {
+    for arguments in [["--list", "resnet18"], [], ["resnet20", "--threads", "0"], ["resnet20", "--frobnicate"]] {
+      let run =
+        switch arguments.count {
+        case 0: try zooEval()
+        case 2: try zooEval(arguments[0], arguments[1])
+        default: try zooEval(arguments[0], arguments[1], arguments[2])
+        }
+      #expect(run.status == 64 && run.errors.contains("Usage"))
+    }
+    #expect(try zooEval("resnet20", "--results", "r.txt").status == 64)
+    #expect(try zooEval("resnet20", "--data", "d", "a.jpg").status == 64)
+  }
+
+  @Test func `Unknown models, absent files and directories are named`() throws {
+    expectFailure(try zooEval("resnet20-fastmp"), "unknown model 'resnet20-fastmp'", "resnet20-fastmpn")
+    expectFailure(try zooEval("resnet20", "--checkpoint", "/nowhere.pth"), "/nowhere.pth")
+    expectFailure(try zooEval("resnet20", "--data", "/nowhere"), "/nowhere: no such directory")
+  }
+
+  @Test func `Damaged checkpoints leave no file behind`() throws {
+    let scratch = try Scratch()
+    try scratch.writeCIFAR(images: 2)
+    let whole = try Data(contentsOf: URL(fileURLWithPath: scratch.writeNetwork()))
+    for length in [0, 1, 7, 8, 100, whole.count / 2, whole.count - 1] {
+      try scratch.write("damaged.safetensors", whole.prefix(length))
+      let run = try zooEval(
+        "resnet20", "--checkpoint", scratch.path + "/damaged.safetensors", "--data", scratch.path + "/data",
+        "--results", scratch.path + "/r.json", "--predictions", scratch.path + "/p.csv")
+      expectFailure(run, "damaged.safetensors")
+      #expect(!FileManager.default.fileExists(atPath: scratch.path + "/r.json"))
+      #expect(!FileManager.default.fileExists(atPath: scratch.path + "/p.csv"))
+    }
+  }
+
+  @Test func `A pickle that calls os.system is refused by name and not obeyed`() throws {
+    let scratch = try Scratch()
+    // cos\nsystem\n(S'touch …'\ntR. after PyTorch's legacy header would do as well; a bare pickle is enough here.
+    let victim = scratch.path + "/obeyed"
+    try scratch.write("evil.pth", Array("cos\nsystem\n(S'touch \(victim)'\ntR.".utf8))
+    let run = try zooEval("resnet20", "--checkpoint", scratch.path + "/evil.pth")
+    expectFailure(run, "evil.pth")
+    #expect(!FileManager.default.fileExists(atPath: victim))
+  }
+
+  @Test func `Tensors that do not fit are listed, capped`() throws {
+    let scratch = try Scratch()
+    let checkpoint = try scratch.writeNetwork { tensors in
+      for index in tensors.indices { tensors[index].name = "x" + tensors[index].name }
+      tensors.append(("conv1.weight", Tensor([16, 3, 3, 3], repeating: 0)))
+    }
+    let run = try zooEval("resnet20", "--checkpoint", checkpoint)
+    expectFailure(run, "missing: bn1.weight", "more")
+    #expect(run.errorLines.count == 6)
+  }
+
+  @Test func `NaN in the weights is warned of`() throws {
+    let scratch = try Scratch()
+    try scratch.writeCIFAR(images: 3)
+    let checkpoint = try scratch.writeNetwork { $0[0].tensor = Tensor($0[0].tensor.shape, repeating: .nan) }
+    let run = try zooEval("resnet20", "--checkpoint", checkpoint, "--data", scratch.path + "/data")
+    #expect(run.status == 0 && run.errors.contains("NaN") && run.errors.contains("conv1.weight"))
+  }
+
+  @Test func `Data that does not fit the network, an empty folder, wrong labels`() throws {
+    let scratch = try Scratch()
+    try scratch.writeCIFAR(images: 10)
+    expectFailure(
+      try zooEval("resnet20", "--checkpoint", scratch.writeNetwork(classes: 4), "--data", scratch.path + "/data"),
+      "labels go up to 9", "4 classes")
+    try scratch.write("empty/notes.txt", [65])
+    expectFailure(try zooEval("resnet20", "--data", scratch.path + "/empty"), "empty", "neither images")
+    try scratch.write("flat/a.jpg", [1])
+    try scratch.write("labels.txt", Array("1\n2\n".utf8))
+    expectFailure(
+      try zooEval("resnet20", "--data", scratch.path + "/flat", "--labels", scratch.path + "/labels.txt"),
+      "2 labels for 1 image")
+    expectFailure(
+      try zooEval("resnet20", "--checkpoint", scratch.writeNetwork(), "--data", scratch.path + "/flat"),
+      "none of the 1 images could be read", "a.jpg")
+  }
+
+  @Test func `A result that cannot be written is an error`() throws {
+    let scratch = try Scratch()
+    try scratch.writeCIFAR(images: 2)
+    let run = try zooEval(
+      "resnet20", "--checkpoint", scratch.writeNetwork(), "--data", scratch.path + "/data", "--results",
+      scratch.path + "/no/such/folder/r.json")
+    expectFailure(run, "r.json")
+  }
+}
+
+@Suite struct ListTests {
+  @Test func `The list as JSON has every entry with its counts`() throws {
+    let run = try zooEval("--list", "--format", "json")
+    #expect(run.status == 0)
+    let rows = try #require(try JSONSerialization.jsonObject(with: Data(run.output.utf8)) as? [[String: Any]])
+    #expect(rows.count == Zoo.entries.count)
+    let row = try #require(rows.first { $0["model"] as? String == "resnet101-fastmpn" })
+    #expect(row["parameters"] as? Int == 75_921_960 && row["macs"] as? Int == 10_054_448_128)
+    #expect(row["dimension"] as? Int == 256 && row["flavour"] as? String == "pytorch")
+    #expect(row["publishedTop1"] as? Double == 79.47 && row["source"] as? String == "CVPR 2020")
+    for row in rows {
+      for key in ["model", "parameters", "macs", "dimension", "flavour", "publishedTop1", "source"] {
+        #expect(row[key] != nil, "\(key)")
+      }
+    }
+  }
+
+  @Test func `The list as a table and as Markdown has a line for each`() throws {
+    #expect(try zooEval("--list").output.split(separator: "\n").count == Zoo.entries.count + 1)
+    let markdown = try zooEval("--list", "--format", "markdown").output.split(separator: "\n")
+    #expect(markdown.count == Zoo.entries.count + 2)
+    #expect(markdown.allSatisfy { $0.hasPrefix("| ") && $0.hasSuffix(" |") })
+    #expect(Set(markdown.map { $0.filter { $0 == "|" }.count }).count == 1)
+  }
+}
