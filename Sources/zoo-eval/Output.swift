@@ -14,14 +14,17 @@ enum Output {
     FileHandle.standardError.write(Data((line + "\n").utf8))
   }
 
-  /// Says once that a debug build is slow.
-  static func checkBuild() {
+  /// Whether this program was built without optimisation.
+  static let isDebugBuild: Bool = {
     var isDebug = false
     assert({ isDebug = true }() == ())
-    if isDebug {
-      standardError(
-        "note: this is a debug build, several times slower than `swift run -c release zoo-eval`")
-    }
+    return isDebug
+  }()
+
+  /// Says once that a debug build is slow.
+  static func checkBuild() {
+    guard isDebugBuild else { return }
+    standardError("note: this is a debug build, several times slower than `swift run -c release zoo-eval`")
   }
 
   static func percent(_ value: Double) -> String { String(format: "%6.2f %%", value) }

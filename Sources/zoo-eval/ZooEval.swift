@@ -46,8 +46,11 @@ struct ZooEval: ParsableCommand {
   )
   var labels: String?
 
-  @Option(help: "Images in a batch.")
-  var batchSize = 16
+  @Option(name: .customLong("batch-size"), help: ArgumentHelp("Images in a batch.  (default: 16)", valueName: "n"))
+  var requestedBatchSize: Int?
+
+  /// The batch size asked for, or 16; in a debug build, which is slow, a network without data is timed with 2.
+  var batchSize: Int { requestedBatchSize ?? (Output.isDebugBuild && data == nil ? 2 : 16) }
 
   @Option(help: ArgumentHelp("Threads of the network.  (default: all processors)", valueName: "n"))
   var threads: Int?
@@ -84,7 +87,7 @@ struct ZooEval: ParsableCommand {
       throw ValidationError("name a model, for example resnet50-fastmpn, or use --list")
     }
     for (name, value) in [
-      ("--batch-size", batchSize), ("--threads", threads), ("--limit", limit),
+      ("--batch-size", requestedBatchSize), ("--threads", threads), ("--limit", limit),
       ("--iterations", iterations),
     ] {
       if let value, value < 1 { throw ValidationError("\(name) must be at least 1, not \(value)") }
