@@ -3,7 +3,7 @@ import Tensors
 
 /// Calls `body` to write a file beside `path`, flushes it to the disk and renames it to `path`. On an error nothing is
 /// left behind.
-func writeAtomically(to path: String, _ body: (inout FileOutput) throws -> Void) throws {
+func writeAtomically(to path: String, _ body: (FileOutput) throws -> Void) throws {
   let directory = (path as NSString).deletingLastPathComponent
   let random = String(UInt64.random(in: .min ... .max), radix: 36)
   let partial = (directory as NSString).appendingPathComponent(
@@ -12,9 +12,7 @@ func writeAtomically(to path: String, _ body: (inout FileOutput) throws -> Void)
   guard descriptor >= 0 else { throw unwritable(path) }
   var isOpen = true
   do {
-    var output = FileOutput(descriptor: descriptor, path: path)
-    try body(&output)
-    try output.flush()
+    try body(FileOutput(descriptor: descriptor, path: path))
     guard fsync(descriptor) == 0 else { throw unwritable(path) }
     isOpen = false
     // Some file systems report a full disk only here.
@@ -38,56 +36,49 @@ private func unwritable(_ path: String) -> CheckpointError {
   .unwritable(path: path, reason: String(cString: strerror(errno)))
 }
 
-/// Writes bytes and numbers to an open file by way of a buffer.
+/// Writes bytes and numbers to an open file.
 package struct FileOutput {
   private let descriptor: Int32
   private let path: String
-  private var buffer: [UInt8] = []
-  private static let bufferSize = 1 << 20
 
   /// An output to the open file `descriptor`; errors name `path`.
   package init(descriptor: Int32, path: String) {
     self.descriptor = descriptor
     self.path = path
-    buffer.reserveCapacity(Self.bufferSize + 64)
   }
 
   /// Writes these bytes.
-  package mutating func write(_ bytes: [UInt8]) throws {
-    buffer += bytes
-    if buffer.count >= Self.bufferSize { try flush() }
-  }
+  package func write(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes(write) }
 
   /// Writes numbers as a floating-point type, little-endian.
-  package mutating func write<S: RealScalar>(_ scalars: UnsafeBufferPointer<S>, as type: ElementType) throws {
-    if S.name == type.rawValue, Int(littleEndian: 1) == 1 {
-      try flush()
-      return try hand(over: UnsafeRawBufferPointer(scalars))
-    }
-    let chunk = Self.bufferSize / type.byteWidth
-    for start in stride(from: 0, to: scalars.count, by: chunk) {
-      let part = scalars[start..<min(start + chunk, scalars.count)]
-      switch type {
-      case .float16: for value in part { append(Float16(value).bitPattern) }
-      case .bfloat16: for value in part { append(bfloat16(Float(value))) }
-      case .float64: for value in part { append(Double(value).bitPattern) }
-      default: for value in part { append(Float(value).bitPattern) }
+  package func write<S: RealScalar>(_ scalars: UnsafeBufferPointer<S>, as type: ElementType) throws {
+    guard let start = scalars.baseAddress else { return }
+    if S.name == type.rawValue, Int(littleEndian: 1) == 1 { return try write(UnsafeRawBufferPointer(scalars)) }
+    // Converted a part at a time, so that a large tensor is not held twice.
+    let chunk = 1 << 18
+    for first in stride(from: 0, to: scalars.count, by: chunk) {
+      let range = first..<min(first + chunk, scalars.count)
+      try forPrecision(of: S.self) {
+        try write(converted: start.float, range, type)
+      } double: {
+        try write(converted: start.double, range, type)
       }
-      try flush()
     }
   }
 
-  private mutating func append(_ bits: some FixedWidthInteger) {
-    withUnsafeBytes(of: bits.littleEndian) { buffer.append(contentsOf: $0) }
+  private func write<S: RealScalar>(converted scalars: UnsafePointer<S>, _ range: Range<Int>, _ type: ElementType)
+    throws
+  {
+    switch type {
+    case .float16: try range.map { Float16(scalars[$0]).bitPattern.littleEndian }.withUnsafeBytes(write)
+    case .bfloat16: try range.map { bfloat16(Float(scalars[$0])).littleEndian }.withUnsafeBytes(write)
+    case .float64: try range.map { Double(scalars[$0]).bitPattern.littleEndian }.withUnsafeBytes(write)
+    default: try range.map { Float(scalars[$0]).bitPattern.littleEndian }.withUnsafeBytes(write)
+    }
   }
 
-  /// Hands what is buffered to the system.
-  package mutating func flush() throws {
-    try buffer.withUnsafeBytes(hand(over:))
-    buffer.removeAll(keepingCapacity: true)
-  }
-
-  private func hand(over bytes: UnsafeRawBufferPointer) throws {
+  /// Hands all bytes to the system.
+  private func write(_ bytes: UnsafeRawBufferPointer) throws {
     var rest = bytes[...]
     while !rest.isEmpty {
       let count = Foundation.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)

@@ -1,4 +1,3 @@
-import Foundation
 import Tensors
 
 /// Writes tensors as a safetensors file.
