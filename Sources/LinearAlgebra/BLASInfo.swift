@@ -1,69 +1,22 @@
 import COpenBLAS
 import Foundation
 
-/// Instruction sets that decide how fast products are, in ascending order.
-public enum VectorInstructions: Int, Comparable, Sendable, CustomStringConvertible {
-  /// 128 bits: SSE.
-  case sse
-  /// 256 bits without fused multiply-add: AVX.
-  case avx
-  /// 256 bits with fused multiply-add: AVX2.
-  case avx2
-  /// 512 bits: AVX-512.
-  case avx512
-
-  public static func < (a: VectorInstructions, b: VectorInstructions) -> Bool { a.rawValue < b.rawValue }
-
-  public var description: String {
-    switch self {
-    case .sse: "SSE"
-    case .avx: "AVX"
-    case .avx2: "AVX2"
-    case .avx512: "AVX-512"
-    }
-  }
-
-  /// The instructions that an OpenBLAS kernel is written for; `nil` for kernels of other processors.
-  static func used(byKernel name: String) -> VectorInstructions? { kernels[name.lowercased()] }
-
-  private static let kernels: [String: VectorInstructions] = [
-    "generic": .sse, "prescott": .sse, "core2": .sse, "penryn": .sse, "dunnington": .sse, "nehalem": .sse,
-    "athlon": .sse, "opteron": .sse, "opteron_sse3": .sse, "barcelona": .sse, "bobcat": .sse, "atom": .sse,
-    "nano": .sse, "katmai": .sse, "coppermine": .sse, "northwood": .sse, "banias": .sse,
-    "sandybridge": .avx, "bulldozer": .avx, "piledriver": .avx, "steamroller": .avx,
-    "haswell": .avx2, "zen": .avx2, "excavator": .avx2,
-    "skylakex": .avx512, "cooperlake": .avx512, "sapphirerapids": .avx512,
-  ]
-
-  /// The best instructions among a processor's features, as Linux lists them.
-  init(features: Set<Substring>) {
-    if features.isSuperset(of: ["avx512f", "avx512bw", "avx512dq", "avx512vl"]) {
-      self = .avx512
-    } else if features.isSuperset(of: ["avx2", "fma"]) {
-      self = .avx2
-    } else if features.contains("avx") {
-      self = .avx
-    } else {
-      self = .sse
-    }
-  }
-}
-
-/// Which BLAS this process multiplies with, and whether it does so as fast as the processor could.
+/// Which BLAS this process computes with, and whether it uses what the processor has.
 public struct BLASInfo: Sendable {
-  /// The library's name.
+  /// The library's name: `OpenBLAS`.
   public let library: String
-  /// The library's version.
+  /// The library's version, such as `0.3.21`.
   public let version: String
-  /// The kernel in use: the processor that its products are written for.
+  /// The kernel in use, by the processor that it was written for: `Haswell`, `SkylakeX`, `neoversen1`.
   public let kernel: String
-  /// Threads within one call; 1, since work is spread over threads outside of BLAS.
+  /// How many threads one call uses: 1, because this package spreads work over threads outside of BLAS.
   public let threads: Int
-  /// The processor's name, where the system tells.
+  /// The processor's name, where the system tells (on Linux).
   public let processor: String?
-  /// The processor's best vector instructions, where they are known.
+  /// The processor's best vector instructions, where the system tells (on Linux, x86-64).
   public let instructions: VectorInstructions?
-  /// One line where the kernel is for lesser instructions than the processor has.
+  /// One line for the user where the kernel in use is for lesser instructions than the processor has: what is in use,
+  /// what there is, what it costs and what helps.
   public let warning: String?
 
   /// The BLAS of this process.
@@ -71,39 +24,54 @@ public struct BLASInfo: Sendable {
 
   private init() {
     useSingleThreadedBLAS()
-    let words = String(cString: openblas_get_config()).split(separator: " ")
-    library = words.first.map(String.init) ?? "OpenBLAS"
-    version = words.count > 1 ? String(words[1]) : "unknown"
+    (library, version) = Self.parse(configuration: String(cString: openblas_get_config()))
     kernel = String(cString: openblas_get_corename())
     threads = Int(openblas_get_num_threads())
-    let information = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
-    processor = Self.field("model name", in: information).map(String.init)
-    instructions = Self.field("flags", in: information).map {
-      VectorInstructions(features: Set($0.split(separator: " ")))
-    }
+    let description = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+    (processor, instructions) = Self.parse(processorInformation: description)
     warning = Self.warning(
       kernel: kernel, processor: instructions, environment: ProcessInfo.processInfo.environment)
   }
 
-  /// The first value of a field of /proc/cpuinfo.
-  static func field(_ name: String, in information: String) -> Substring? {
-    for line in information.split(separator: "\n") where line.hasPrefix(name) {
-      let parts = line.split(separator: ":", maxSplits: 1)
-      if parts.count == 2 { return parts[1].drop { $0 == " " } }
-    }
-    return nil
+  /// Name and version from `openblas_get_config()`: `OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH …`.
+  package static func parse(configuration: String) -> (library: String, version: String) {
+    let words = configuration.split(separator: " ")
+    let version = words.dropFirst().first { $0.first?.isNumber == true }
+    return (words.first.map(String.init) ?? "OpenBLAS", version.map(String.init) ?? "unknown")
   }
 
-  /// The warning for a kernel on a processor: what is in use, what there is, what it costs and what helps.
+  /// Name and vector instructions of the first processor in the text of Linux's `/proc/cpuinfo`.
+  package static func parse(
+    processorInformation: String
+  ) -> (name: String?, instructions: VectorInstructions?) {
+    var fields: [String: String] = [:]
+    for line in processorInformation.split(separator: "\n") {
+      let parts = line.split(separator: ":", maxSplits: 1).map { $0.trimmingCharacters(in: .whitespaces) }
+      if parts.count == 2, fields[parts[0]] == nil { fields[parts[0]] = parts[1] }
+    }
+    let flags = fields["flags"].map { Set($0.split(separator: " ")) }
+    return (fields["model name"], flags.map(VectorInstructions.init(flags:)))
+  }
+
+  /// The warning's rule.
+  ///
+  /// The cost is a bound: each step of instructions can double the rate of products, and the step from AVX2 to AVX-512
+  /// and that from SSE to AVX do. Nothing is said of kernels or processors that are not known.
   package static func warning(
     kernel: String, processor: VectorInstructions?, environment: [String: String]
   ) -> String? {
-    guard let processor, let used = VectorInstructions.used(byKernel: kernel), used < processor else { return nil }
-    let cost = processor.rawValue - used.rawValue > 1 ? "2 to 8 times" : "up to twice"
-    let remedy =
-      environment["OPENBLAS_CORETYPE"].map { "OPENBLAS_CORETYPE=\($0) asks for that: unset it" }
-      ?? "a newer OpenBLAS, or one built with DYNAMIC_ARCH, has kernels for this processor"
-    return "OpenBLAS uses its \(kernel) kernel (\(used)) although the processor has \(processor): "
-      + "everything takes \(cost) as long; \(remedy)"
+    guard let processor, let used = VectorInstructions(kernel: kernel), used < processor else { return nil }
+    let factor = 1 << (processor.rawValue - used.rawValue)
+    return "OpenBLAS uses its \(kernel) kernel (\(used)) although the processor has \(processor), so matrix products "
+      + "may take up to \(factor) times as long; \(remedy(kernel: kernel, environment: environment))"
+  }
+
+  private static func remedy(kernel: String, environment: [String: String]) -> String {
+    let upgrade = "an OpenBLAS that knows this processor (a newer one, or one built with DYNAMIC_ARCH)"
+    guard let asked = environment["OPENBLAS_CORETYPE"], !asked.isEmpty else { return "install \(upgrade)" }
+    // Where OpenBLAS lacks the kernel that was asked for, it chooses for itself: then unsetting may not be enough.
+    return asked.lowercased() == kernel.lowercased()
+      ? "OPENBLAS_CORETYPE=\(asked) in the environment asks for it: unset it"
+      : "OPENBLAS_CORETYPE=\(asked) is in the environment: unset it, and if that does not help install \(upgrade)"
   }
 }

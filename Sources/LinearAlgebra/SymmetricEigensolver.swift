@@ -1,67 +1,90 @@
 import COpenBLAS
 
-/// Eigenvalues and eigenvectors of real symmetric matrices of one size, by divide and conquer.
+/// Eigenvalues and eigenvectors of real symmetric matrices of one size, by divide and conquer (LAPACK's `ssyevd` and
+/// `dsyevd`).
 ///
-/// | `Scalar` | routine |
-/// |---|---|
-/// | `Float` | `ssyevd` |
-/// | `Double` | `dsyevd` |
-///
-/// The workspace is made once; a solver serves one thread at a time and allocates nothing while it solves.
+/// A solver owns the workspace, so that solving allocates nothing. It serves one thread at a time: make one for each.
 public final class SymmetricEigensolver<Scalar: RealScalar> {
   /// Rows and columns of the matrices.
   public let size: Int
   private let workspace: Workspace<Scalar>
 
-  /// A solver for `size` × `size` matrices.
+  /// The largest size: LAPACK counts the 2 n² + 6 n + 1 scalars of the workspace in 32 bits.
+  public static var maximumSize: Int { 32_766 }
+
+  /// A solver for matrices of `size` × `size`.
+  /// - Precondition: `size` is in `0...maximumSize`.
   public init(size: Int) {
-    precondition(size >= 0 && size <= 1 << 15, "an eigensolver for a size of \(size)")
+    precondition((0...Self.maximumSize).contains(size), "an eigensolver for matrices of \(size)×\(size)")
     useSingleThreadedBLAS()
     self.size = size
-    // The sizes that LAPACK's documentation of ?syevd asks for with eigenvectors.
-    workspace = Workspace(numbers: 1 + 6 * size + 2 * size * size, integers: 3 + 5 * size)
+    var (numbers, integers) = (Scalar(0), Int32(0))
+    let info = Self.syevd(size, nil, nil, &numbers, -1, &integers, -1)
+    precondition(info == 0, "workspace query of syevd for size \(size) returned \(info)")
+    workspace = Workspace(numbers: workspaceCount(numbers), integers: Int(integers))
   }
 
-  /// Decomposes a row-major matrix in place: A = Σᵢ λᵢ uᵢ uᵢᵀ.
+  /// Decomposes a matrix in place: A = Σᵢ λᵢ uᵢ uᵢᵀ = Uᵀ Λ U, where the rows of U are the eigenvectors uᵢ.
+  ///
   /// - Parameters:
-  ///   - matrix: `size` × `size`, symmetric; afterwards **row** i holds the eigenvector uᵢ.
-  ///   - values: `size` numbers; afterwards the eigenvalues in ascending order.
-  /// - Throws: `LAPACKError.notFinite`, or `.notConverged`.
+  ///   - matrix: A, `size` × `size`, symmetric and row-major, finite everywhere, of which the upper triangle counts;
+  ///     afterwards U: **row** i is the eigenvector of unit length that belongs to `values[i]`.
+  ///   - values: room for `size` eigenvalues; afterwards λ in ascending order. An eigenvalue beyond the range of
+  ///     `Scalar` is infinite.
+  /// - Throws: `LAPACKError.notFinite`, with both buffers untouched, or `.notConverged`, with both undefined.
   public func decompose(
     _ matrix: UnsafeMutablePointer<Scalar>, values: UnsafeMutablePointer<Scalar>
   ) throws(LAPACKError) {
     guard size > 0 else { return }
     try requireFinite(matrix, count: size * size)
-    let (n, work, integers) = (Int32(size), workspace.numbers, workspace.integers)
+    let info = Self.syevd(
+      size, matrix, values, workspace.numbers.baseAddress!, workspace.numbers.count, workspace.integers.baseAddress!,
+      workspace.integers.count)
+    try LAPACKRoutine.syevd.check(info, for: Scalar.self, size: size)
+  }
+
+  /// The routine itself; counts of −1 ask for the workspace's sizes.
+  ///
+  /// LAPACK stores columns. To it a symmetric matrix is the same, our upper triangle is the lower one, and the columns
+  /// of eigenvectors that it returns are our rows: nothing is ever transposed.
+  private static func syevd(
+    _ size: Int, _ matrix: UnsafeMutablePointer<Scalar>?, _ values: UnsafeMutablePointer<Scalar>?,
+    _ numbers: UnsafeMutablePointer<Scalar>, _ numberCount: Int, _ integers: UnsafeMutablePointer<Int32>,
+    _ integerCount: Int
+  ) -> Int32 {
     let (vectors, lower) = (CChar(UInt8(ascii: "V")), CChar(UInt8(ascii: "L")))
-    // LAPACK reads columns: a symmetric matrix is the same, and its columns of vectors are our rows.
-    let info = forPrecision(
+    let (n, stride) = (Int32(size), Int32(max(1, size)))
+    let (numberCount, integerCount) = (Int32(numberCount), Int32(integerCount))
+    return forPrecision(
       of: Scalar.self,
       float: {
         LAPACKE_ssyevd_work(
-          LAPACK_COL_MAJOR, vectors, lower, n, matrix.float, n, values.float, work.baseAddress!.float,
-          Int32(work.count), integers.baseAddress, Int32(integers.count))
+          LAPACK_COL_MAJOR, vectors, lower, n, matrix?.float, stride, values?.float, numbers.float, numberCount,
+          integers, integerCount)
       },
       double: {
         LAPACKE_dsyevd_work(
-          LAPACK_COL_MAJOR, vectors, lower, n, matrix.double, n, values.double, work.baseAddress!.double,
-          Int32(work.count), integers.baseAddress, Int32(integers.count))
+          LAPACK_COL_MAJOR, vectors, lower, n, matrix?.double, stride, values?.double, numbers.double, numberCount,
+          integers, integerCount)
       })
-    try LAPACKError.check(info, "\(Scalar.self == Float.self ? "s" : "d")syevd")
   }
 }
 
-/// The eigenvalues, ascending, and the eigenvectors, one after another, of a symmetric matrix.
-/// - Parameter matrix: `size` × `size` scalars, row by row.
-/// - Throws: `LAPACKError`.
+/// The eigenvalues and eigenvectors of a symmetric matrix.
+///
+/// For many matrices of one size, `SymmetricEigensolver` does the same without allocating.
+/// - Parameters:
+///   - matrix: `size` × `size` scalars, row by row, finite everywhere, of which the upper triangle counts.
+///   - size: rows and columns; may be 0.
+/// - Returns: the eigenvalues in ascending order, and the eigenvectors in the same order, one in each **row** of a
+///   `size` × `size` row-major matrix.
+/// - Throws: `LAPACKError.notFinite` or `.notConverged`.
 public func symmetricEigendecomposition<Scalar: RealScalar>(
   of matrix: [Scalar], size: Int
 ) throws(LAPACKError) -> (values: [Scalar], vectors: [Scalar]) {
-  precondition(matrix.count == size * size, "\(matrix.count) scalars for a matrix of size \(size)")
-  let result = UnsafeMutableBufferPointer<Scalar>.allocate(capacity: size * size + size + 1)
-  defer { result.deallocate() }
-  _ = result.update(fromContentsOf: matrix)
-  let values = result.baseAddress! + size * size
-  try SymmetricEigensolver(size: size).decompose(result.baseAddress!, values: values)
-  return (Array(UnsafeBufferPointer(start: values, count: size)), Array(result[..<(size * size)]))
+  let solver = SymmetricEigensolver<Scalar>(size: size)
+  precondition(matrix.count == size * size, "\(matrix.count) scalars for a matrix of \(size)×\(size)")
+  var (values, vectors) = ([Scalar](repeating: 0, count: size), matrix)
+  try solver.decompose(&vectors, values: &values)
+  return (values, vectors)
 }

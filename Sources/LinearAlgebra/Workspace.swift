@@ -1,22 +1,35 @@
 import Kernels
 
-/// Memory that a LAPACK routine works in, made once for a size and used for every matrix of it.
+/// The memory that a LAPACK routine works in, made once for a size and used for every matrix of that size.
 struct Workspace<Scalar: RealScalar>: ~Copyable {
   let numbers: UnsafeMutableBufferPointer<Scalar>
   let integers: UnsafeMutableBufferPointer<Int32>
 
+  /// Uninitialised memory for at least one scalar and one integer.
   init(numbers: Int, integers: Int) {
-    self.numbers = .allocate(capacity: max(1, numbers))
-    self.integers = .allocate(capacity: max(1, integers))
+    self.numbers = Self.allocate(numbers)
+    self.integers = Self.allocate(integers)
+  }
+
+  /// At a cache line's boundary, so that two threads' workspaces share none and all have the same alignment.
+  private static func allocate<Element: BitwiseCopyable>(_ count: Int) -> UnsafeMutableBufferPointer<Element> {
+    let count = max(1, count)
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: count * MemoryLayout<Element>.stride, alignment: 64)
+    return UnsafeMutableBufferPointer(start: memory.bindMemory(to: Element.self, capacity: count), count: count)
   }
 
   deinit {
-    numbers.deallocate()
-    integers.deallocate()
+    UnsafeMutableRawBufferPointer(numbers).deallocate()
+    UnsafeMutableRawBufferPointer(integers).deallocate()
   }
 }
 
-/// Throws where a matrix holds NaN or infinity: LAPACK may loop on them or return nonsense.
+/// The count that a workspace query stored in a number.
+///
+/// A large count has been rounded to that number, perhaps downwards; the next number is never too small.
+func workspaceCount<Scalar: RealScalar>(_ reported: Scalar) -> Int { Int(reported.nextUp.rounded(.up)) }
+
+/// Throws where one of `count` scalars is NaN or infinite: LAPACK may loop for ever on them or return nonsense.
 func requireFinite<Scalar: RealScalar>(_ scalars: UnsafePointer<Scalar>, count: Int) throws(LAPACKError) {
   let isFinite = forPrecision(
     of: Scalar.self, float: { covpool_all_finite_f32(scalars.float, count) != 0 },

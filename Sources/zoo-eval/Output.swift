@@ -48,13 +48,16 @@ enum Output {
 
   /// The most memory the process ever held, in megabytes (10⁶ bytes).
   static var peakMemoryMB: Double {
-    var usage = rusage()
-    #if canImport(Darwin)
+    #if os(Linux)
+      // Not getrusage: its figure takes over that of the process which started this one.
+      let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+      let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+      let kilobytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Double($0) }
+      return (kilobytes ?? 0) * 1024 / 1e6
+    #else
+      var usage = rusage()
       getrusage(RUSAGE_SELF, &usage)
       return Double(usage.ru_maxrss) / 1e6
-    #else
-      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-      return Double(usage.ru_maxrss) * 1024 / 1e6
     #endif
   }
 }
