@@ -32,6 +32,29 @@ public struct Covariance: TensorOperation {
       }
     }
   }
+
+  public var pullbackNeeds: PullbackNeeds { .inputs }
+
+  /// ∂X = (G + Gᵀ) X̃ / N.
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    let (shape, x, g) = (application.inputs[0].shape, application.inputs[0].pointer, gradient.pointer)
+    let (d, positions) = (shape[1], shape.dropFirst(2).reduce(1, *))
+    return [
+      Tensor(shape) { result in
+        let target = result.baseAddress!
+        WorkerPool.shared.forEach(shape[0]) { sample in
+          withScratch(of: Scalar.self, d + d * positions + d * d) { scratch in
+            let (centered, symmetric) = (scratch + d, scratch + d + d * positions)
+            _ = center(x + sample * d * positions, into: centered, means: scratch, rows: d, columns: positions)
+            plusTranspose(g + sample * d * d, into: symmetric, size: d)
+            multiply(
+              MatrixView(symmetric, rows: d, columns: d), MatrixView(centered, rows: d, columns: positions),
+              into: target + sample * d * positions, scale: 1 / Scalar(positions))
+          }
+        }
+      }
+    ]
+  }
 }
 
 /// Removes each row's mean; returns the sum of the squares of `x`.
@@ -69,4 +92,13 @@ func trace<Scalar: RealScalar>(_ matrix: UnsafePointer<Scalar>, size n: Int) -> 
 /// The sum of the diagonal of an n×n matrix, accumulated in double precision.
 func trace<Scalar: RealScalar>(_ matrix: UnsafeMutablePointer<Scalar>, size n: Int) -> Scalar {
   trace(UnsafePointer(matrix), size: n)
+}
+
+/// x + xᵀ of an n×n matrix.
+func plusTranspose<Scalar: RealScalar>(
+  _ x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Scalar>, size n: Int
+) {
+  forPrecision(
+    of: Scalar.self, float: { covpool_plus_transpose_f32(x.float, y.float, n) },
+    double: { covpool_plus_transpose_f64(x.double, y.double, n) })
 }

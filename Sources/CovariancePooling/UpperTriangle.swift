@@ -20,4 +20,22 @@ public struct UpperTriangle: TensorOperation {
         double: { covpool_upper_triangle_f64(from.double, to.double, d) })
     }
   }
+
+  public var pullbackNeeds: PullbackNeeds { [] }
+
+  /// The gradient of the upper triangle, zeros below: what comes before treats its input as symmetric.
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    let shape = application.inputs[0].shape
+    let (d, g) = (shape[1], gradient.pointer)
+    return [
+      Tensor(shape) { result in
+        for sample in 0..<shape[0] {
+          let (from, to) = (g + sample * (d * (d + 1) / 2), result.baseAddress! + sample * d * d)
+          forPrecision(
+            of: Scalar.self, float: { covpool_from_upper_triangle_f32(from.float, to.float, d) },
+            double: { covpool_from_upper_triangle_f64(from.double, to.double, d) })
+        }
+      }
+    ]
+  }
 }

@@ -53,6 +53,8 @@ public struct Application<Scalar: RealScalar>: Sendable {
   public var output: Tensor<Scalar>
   /// Intermediate results that the pullback reuses.
   public var saved: [Tensor<Scalar>]
+  /// Intermediate results that the pullback reuses, in double precision whatever `Scalar` is.
+  public var savedInDouble: [Tensor<Double>] = []
   /// For which inputs a gradient is wanted.
   public var needsGradient: [Bool]
 

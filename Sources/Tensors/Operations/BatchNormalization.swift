@@ -38,6 +38,23 @@ public struct BatchNormalization: TensorOperation {
     }
   }
 
+  public var pullbackNeeds: PullbackNeeds { .inputs }
+
+  /// The statistics are constants: ∂x = scale ∂y, ∂weight = Σ ∂y x̂, ∂bias = Σ ∂y.
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    let inputs = application.inputs
+    let scale = affine(weight: inputs[1], bias: inputs[2], mean: inputs[3], variance: inputs[4]).scale
+    let inverses = inputs[4].scalars.map { 1 / (Double($0) + eps).squareRoot() }
+    let channels = ChannelGradients(inputs[0], gradient, means: inputs[3].scalars)
+    let weight = Tensor(inputs[1].shape, zip(channels.products, inverses).map { Scalar($0 * $1) })
+    let features = Tensor<Scalar>(inputs[0].shape) { result in
+      channels.forEach { channel in
+        channels.combine(gradient: scale.pointer[channel], x: 0, constant: 0, channel, into: result.baseAddress!)
+      }
+    }
+    return [features, weight, Tensor(inputs[2].shape, channels.sums.map { Scalar($0) }), nil, nil]
+  }
+
   /// The normalisation as y = scale · x + shift, each `[C]`, computed in double precision.
   package func affine<Scalar>(
     weight: Tensor<Scalar>, bias: Tensor<Scalar>, mean: Tensor<Scalar>, variance: Tensor<Scalar>
@@ -45,5 +62,156 @@ public struct BatchNormalization: TensorOperation {
     let scale = zip(weight.scalars, variance.scalars).map { Double($0) / (Double($1) + eps).squareRoot() }
     let shift = zip(bias.scalars, zip(mean.scalars, scale)).map { Double($0) - Double($1.0) * $1.1 }
     return (Tensor(weight.shape, scale.map { Scalar($0) }), Tensor(weight.shape, shift.map { Scalar($0) }))
+  }
+}
+
+/// Batch normalisation by the batch's own statistics, as in training.
+///
+/// Inputs: features `[B, C, …]`, then weight and bias, each `[C]`. The batch's mean and biased variance, in double
+/// precision, are what `apply` saves: two tensors `[C]`. Ioffe and Szegedy 2015, algorithm 1.
+public struct BatchNormalizationTraining: TensorOperation {
+  /// Added to the variance under the root.
+  public var eps: Double
+
+  /// A normalisation with this `eps`.
+  public init(eps: Double) { self.eps = eps }
+
+  public func outputShape(_ inputs: [Shape]) -> Shape {
+    require(inputs.count == 3 && inputs[0].rank >= 2, "expected [B, C, …], [C], [C]", inputs)
+    require(inputs[1...].allSatisfy { $0 == [inputs[0][1]] }, "parameters of another number of channels", inputs)
+    require(inputs[0].scalarCount > 0, "no numbers to take the statistics of", inputs)
+    return inputs[0]
+  }
+
+  public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
+    normalize(inputs, moments(inputs[0]), into: result.baseAddress!)
+  }
+
+  public func apply<Scalar>(_ inputs: [Tensor<Scalar>], needsGradient: [Bool]) -> Application<Scalar> {
+    let statistics = moments(inputs[0])
+    let output = Tensor<Scalar>(inputs[0].shape) { normalize(inputs, statistics, into: $0.baseAddress!) }
+    return Application(
+      inputs: inputs, output: output,
+      saved: [
+        Tensor(inputs[1].shape, statistics.map { Scalar($0.mean) }),
+        Tensor(inputs[1].shape, statistics.map { Scalar($0.variance) }),
+      ], needsGradient: needsGradient)
+  }
+
+  public var pullbackNeeds: PullbackNeeds { .inputs }
+
+  /// With N numbers in a channel and σ = √(variance + eps):
+  /// ∂x = weight / σ · (∂y − Σ∂y / N − x̂ Σ(∂y x̂) / N), ∂weight = Σ ∂y x̂, ∂bias = Σ ∂y.
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    let (x, weight) = (application.inputs[0], application.inputs[1])
+    let (means, variances) = (application.saved[0].scalars, application.saved[1].scalars)
+    let channels = ChannelGradients(x, gradient, means: means)
+    let inverses = variances.map { 1 / (Double($0) + eps).squareRoot() }
+    let count = Double(x.scalarCount / x.shape[1])
+    let features = Tensor<Scalar>(x.shape) { result in
+      channels.forEach { channel in
+        let inverse = inverses[channel]
+        let factor = Double(weight.pointer[channel]) * inverse
+        let slope = -factor * inverse * inverse * channels.products[channel] / count
+        let constant = -factor * channels.sums[channel] / count - slope * Double(means[channel])
+        channels.combine(
+          gradient: Scalar(factor), x: Scalar(slope), constant: Scalar(constant), channel, into: result.baseAddress!)
+      }
+    }
+    return [
+      features, Tensor(weight.shape, zip(channels.products, inverses).map { Scalar($0 * $1) }),
+      Tensor(weight.shape, channels.sums.map { Scalar($0) }),
+    ]
+  }
+
+  private func moments<Scalar>(_ x: Tensor<Scalar>) -> [(mean: Double, variance: Double)] {
+    let (batch, channels, pixels) = (x.shape[0], x.shape[1], x.shape.dropFirst(2).reduce(1, *))
+    return forEachChannel(channels) { channel in
+      var (mean, variance) = (0.0, 0.0)
+      let start = x.pointer + channel * pixels
+      forPrecision(
+        of: Scalar.self,
+        float: { covpool_channel_moments_f32(start.float, batch, channels * pixels, pixels, &mean, &variance) },
+        double: { covpool_channel_moments_f64(start.double, batch, channels * pixels, pixels, &mean, &variance) })
+      return (mean, variance)
+    }
+  }
+
+  private func normalize<Scalar>(
+    _ inputs: [Tensor<Scalar>], _ statistics: [(mean: Double, variance: Double)],
+    into result: UnsafeMutablePointer<Scalar>
+  ) {
+    let x = inputs[0]
+    let (batch, channels, pixels) = (x.shape[0], x.shape[1], x.shape.dropFirst(2).reduce(1, *))
+    WorkerPool.shared.forEach(channels) { channel in
+      let scale = Double(inputs[1].pointer[channel]) / (statistics[channel].variance + eps).squareRoot()
+      let shift = Double(inputs[2].pointer[channel]) - statistics[channel].mean * scale
+      let (from, to) = (x.pointer + channel * pixels, result + channel * pixels)
+      forPrecision(
+        of: Scalar.self,
+        float: {
+          covpool_channel_affine_f32(from.float, Float(scale), Float(shift), to.float, batch, channels * pixels, pixels)
+        },
+        double: { covpool_channel_affine_f64(from.double, scale, shift, to.double, batch, channels * pixels, pixels) })
+    }
+  }
+}
+
+/// What the gradients of both normalisations are made of: Σ ∂y and Σ ∂y (x − mean) of each channel.
+private struct ChannelGradients<Scalar: RealScalar> {
+  private let x: Tensor<Scalar>
+  private let gradient: Tensor<Scalar>
+  let sums: [Double]
+  let products: [Double]
+
+  init(_ x: Tensor<Scalar>, _ gradient: Tensor<Scalar>, means: [Scalar]) {
+    (self.x, self.gradient) = (x, gradient)
+    let (batch, channels, pixels) = (x.shape[0], x.shape[1], x.shape.dropFirst(2).reduce(1, *))
+    let both = forEachChannel(channels) { channel in
+      var (sum, product) = (0.0, 0.0)
+      let (from, g) = (x.pointer + channel * pixels, gradient.pointer + channel * pixels)
+      forPrecision(
+        of: Scalar.self,
+        float: {
+          covpool_channel_gradient_sums_f32(
+            from.float, g.float, Float(means[channel]), batch, channels * pixels, pixels, &sum, &product)
+        },
+        double: {
+          covpool_channel_gradient_sums_f64(
+            from.double, g.double, Double(means[channel]), batch, channels * pixels, pixels, &sum, &product)
+        })
+      return (sum, product)
+    }
+    (sums, products) = (both.map(\.0), both.map(\.1))
+  }
+
+  func forEach(_ body: (Int) -> Void) { WorkerPool.shared.forEach(x.shape[1], body) }
+
+  /// gradient · ∂y + x · x + constant on one channel of all images.
+  func combine(gradient a: Scalar, x b: Scalar, constant c: Scalar, _ channel: Int, into y: UnsafeMutablePointer<Scalar>) {
+    let (batch, pixels) = (x.shape[0], x.shape.dropFirst(2).reduce(1, *))
+    let (stride, offset) = (x.shape[1] * pixels, channel * pixels)
+    let (g, from, to) = (gradient.pointer + offset, x.pointer + offset, y + offset)
+    forPrecision(
+      of: Scalar.self,
+      float: {
+        covpool_channel_combine_f32(Float(a), g.float, Float(b), from.float, Float(c), to.float, batch, stride, pixels)
+      },
+      double: {
+        covpool_channel_combine_f64(
+          Double(a), g.double, Double(b), from.double, Double(c), to.double, batch, stride, pixels)
+      })
+  }
+}
+
+/// What `body` finds for each channel, found on the pool's threads.
+private func forEachChannel(_ channels: Int, _ body: (Int) -> (Double, Double)) -> [(Double, Double)] {
+  [(Double, Double)](unsafeUninitializedCapacity: channels) { results, count in
+    let start = results.baseAddress
+    WorkerPool.shared.forEach(channels) { channel in
+      guard let start else { return }
+      (start + channel).initialize(to: body(channel))
+    }
+    count = channels
   }
 }

@@ -39,4 +39,26 @@ public struct ChannelPaddingShortcut: TensorOperation {
       }
     }
   }
+
+  public var pullbackNeeds: PullbackNeeds { [] }
+
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    let (shape, out, g) = (application.inputs[0].shape, gradient.shape, gradient.pointer)
+    return [
+      Tensor(shape) { result in
+        result.update(repeating: 0)
+        for image in 0..<shape[0] {
+          for channel in 0..<shape[1] {
+            let from = (image * out[1] + before + channel) * out[2] * out[3]
+            let to = (image * shape[1] + channel) * shape[2] * shape[3]
+            for row in 0..<out[2] {
+              for column in 0..<out[3] {
+                result[to + row * stride * shape[3] + column * stride] = g[from + row * out[3] + column]
+              }
+            }
+          }
+        }
+      }
+    ]
+  }
 }

@@ -37,6 +37,25 @@ public struct Convolution2d: TensorOperation {
   public func multiplyAdds(_ inputs: [Shape]) -> Int {
     outputShape(inputs).scalarCount * inputs[1].dropFirst().reduce(1, *)
   }
+
+  public var pullbackNeeds: PullbackNeeds { .inputs }
+
+  /// With the columns C of im2col, Y = W C: ∂C = Wᵀ ∂Y, which col2im adds up to ∂X, and ∂W = Σ ∂Y Cᵀ over the images.
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    let (x, weight) = (application.inputs[0], application.inputs[1])
+    let geometry = window(weight.shape).geometry(channels: x.shape[1], height: x.shape[2], width: x.shape[3])
+    let shapes = ConvolutionShapes(geometry, batch: x.shape[0], outputChannels: weight.shape[0])
+    let wantsInput = application.needsGradient[0], wantsWeight = application.needsGradient[1]
+    return [
+      wantsInput
+        ? Tensor(x.shape) { convolutionInputGradient(shapes, gradient.pointer, weight.pointer, into: $0.baseAddress!) }
+        : nil,
+      wantsWeight
+        ? Tensor(weight.shape) {
+          convolutionWeightGradient(shapes, gradient.pointer, x.pointer, into: $0.baseAddress!)
+        } : nil,
+    ]
+  }
 }
 
 /// What is done to a convolution's output while it is in cache.
@@ -69,7 +88,7 @@ package func convolve<Scalar: RealScalar>(
   let pixels = geometry.out_height * geometry.out_width
   let taps = geometry.channels * geometry.kernel_height * geometry.kernel_width
   let inputSize = geometry.channels * geometry.height * geometry.width
-  let isPointwise = geometry.kernel_height == 1 && geometry.kernel_width == 1 && geometry.stride == 1
+  let isPointwise = ConvolutionShapes(geometry, batch: batch, outputChannels: outputChannels).isPointwise
   let pool = WorkerPool.shared
   let pieces = max((pixels + pixelsPerPiece - 1) / pixelsPerPiece, min(pool.width / max(batch, 1), pixels / 64), 1)
   let longest = (pixels + pieces - 1) / pieces
@@ -98,7 +117,7 @@ package func convolve<Scalar: RealScalar>(
   }
 }
 
-private func im2col<Scalar: RealScalar>(
+func im2col<Scalar: RealScalar>(
   _ geometry: covpool_window, _ x: UnsafePointer<Scalar>, pixels: Range<Int>, into columns: UnsafeMutablePointer<Scalar>
 ) {
   withUnsafePointer(to: geometry) { window in

@@ -19,6 +19,29 @@ public struct ReLU: TensorOperation {
         double: { covpool_relu_f64((x + range.lowerBound).double, (y + range.lowerBound).double, range.count) })
     }
   }
+
+  public var pullbackNeeds: PullbackNeeds { .output }
+
+  /// The gradient where the result is positive.
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    let (result, g) = (application.output.pointer, gradient.pointer)
+    return [
+      Tensor(gradient.shape) { target in
+        let y = target.baseAddress!
+        forEachChunk(of: target.count) { range in
+          let first = range.lowerBound
+          forPrecision(
+            of: Scalar.self,
+            float: {
+              covpool_relu_gradient_f32((result + first).float, (g + first).float, (y + first).float, range.count)
+            },
+            double: {
+              covpool_relu_gradient_f64((result + first).double, (g + first).double, (y + first).double, range.count)
+            })
+        }
+      }
+    ]
+  }
 }
 
 /// The sum of two tensors of one shape.
@@ -40,6 +63,12 @@ public struct Addition: TensorOperation {
         float: { covpool_add_f32((a + first).float, (b + first).float, (y + first).float, range.count) },
         double: { covpool_add_f64((a + first).double, (b + first).double, (y + first).double, range.count) })
     }
+  }
+
+  public var pullbackNeeds: PullbackNeeds { [] }
+
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    [gradient, gradient]
   }
 }
 
@@ -65,6 +94,12 @@ public struct Reshape: TensorOperation {
 
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
     inputs[0].withUnsafeScalars { _ = result.update(fromContentsOf: $0) }
+  }
+
+  public var pullbackNeeds: PullbackNeeds { [] }
+
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    [Tensor(shape: application.inputs[0].shape, storage: gradient.storage)]
   }
 }
 

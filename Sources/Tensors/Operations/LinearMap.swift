@@ -36,5 +36,42 @@ public struct LinearMap: TensorOperation {
     }
   }
 
+  public var pullbackNeeds: PullbackNeeds { .inputs }
+
+  /// ∂x = ∂y · weight, ∂weight = ∂yᵀ · x, ∂bias = Σ ∂y over the batch.
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    let (x, weight) = (application.inputs[0], application.inputs[1])
+    let (batch, features, outputs) = (x.shape[0], x.shape[1], weight.shape[0])
+    let g = MatrixView(gradient.pointer, rows: batch, columns: outputs)
+    let pool = WorkerPool.shared
+    var gradients: [Tensor<Scalar>?] = [nil, nil]
+    if application.needsGradient[0] {
+      gradients[0] = Tensor(x.shape) { result in
+        // Columns of the weights are shared out: each thread reads its own, once.
+        let pieces = max(1, min(pool.width, features / 64))
+        let target = result.baseAddress!
+        pool.forEach(pieces) { piece in
+          let columns = piece * features / pieces..<(piece + 1) * features / pieces
+          let block = MatrixView(
+            weight.pointer + columns.lowerBound, rows: outputs, columns: columns.count, stride: features)
+          multiply(g, block, into: target + columns.lowerBound, stride: features)
+        }
+      }
+    }
+    if application.needsGradient[1] {
+      gradients[1] = Tensor(weight.shape) { result in
+        multiply(g.transposed, MatrixView(x.pointer, rows: batch, columns: features), into: result.baseAddress!, over: pool)
+      }
+    }
+    if application.inputs.count == 3 {
+      var sums = [Scalar](repeating: 0, count: outputs)
+      for image in 0..<batch {
+        for output in 0..<outputs { sums[output] += gradient.pointer[image * outputs + output] }
+      }
+      gradients.append(Tensor([outputs], sums))
+    }
+    return gradients
+  }
+
   public func multiplyAdds(_ inputs: [Shape]) -> Int { inputs[0].scalarCount * inputs[1][0] }
 }

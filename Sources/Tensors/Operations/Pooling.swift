@@ -21,6 +21,22 @@ public struct MaxPooling2d: TensorOperation {
       }
     }
   }
+
+  public var pullbackNeeds: PullbackNeeds { .inputs }
+
+  /// Each gradient goes to the first largest pixel of its window, as in PyTorch.
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    let x = application.inputs[0]
+    return [
+      Tensor(x.shape) { result in
+        forEachPlane(window, x, gradient, into: result) { geometry, x, g, target in
+          forPrecision(
+            of: Scalar.self, float: { covpool_max_pool_gradient_f32(geometry, x.float, g.float, target.float) },
+            double: { covpool_max_pool_gradient_f64(geometry, x.double, g.double, target.double) })
+        }
+      }
+    ]
+  }
 }
 
 /// The mean over a sliding window; pixels of the padding do not count.
@@ -41,6 +57,28 @@ public struct AveragePooling2d: TensorOperation {
         of: Scalar.self, float: { covpool_average_pool_f32(geometry, x.float, y.float) },
         double: { covpool_average_pool_f64(geometry, x.double, y.double) })
     }
+  }
+
+  public var pullbackNeeds: PullbackNeeds { [] }
+
+  /// Each gradient is shared out evenly over the pixels of its window.
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    let shape = application.inputs[0].shape
+    return [
+      Tensor(shape) { result in
+        let (g, target) = (gradient.pointer, result.baseAddress!)
+        let geometry = window.geometry(channels: 1, height: shape[2], width: shape[3])
+        let (inputSize, outputSize) = (shape[2] * shape[3], geometry.out_height * geometry.out_width)
+        WorkerPool.shared.forEach(shape[0] * shape[1]) { plane in
+          let (from, to) = (g + plane * outputSize, target + plane * inputSize)
+          withUnsafePointer(to: geometry) { geometry in
+            forPrecision(
+              of: Scalar.self, float: { covpool_average_pool_gradient_f32(geometry, from.float, to.float) },
+              double: { covpool_average_pool_gradient_f64(geometry, from.double, to.double) })
+          }
+        }
+      }
+    ]
   }
 }
 
@@ -65,6 +103,21 @@ public struct GlobalAveragePooling: TensorOperation {
         double: { covpool_row_means_f64(from.double, to.double, channels, pixels) })
     }
   }
+
+  public var pullbackNeeds: PullbackNeeds { [] }
+
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    let shape = application.inputs[0].shape
+    let pixels = shape.dropFirst(2).reduce(1, *)
+    return [
+      Tensor(shape) { result in
+        let (g, target) = (gradient.pointer, result.baseAddress!)
+        for plane in 0..<shape[0] * shape[1] {
+          (target + plane * pixels).update(repeating: g[plane] / Scalar(pixels), count: pixels)
+        }
+      }
+    ]
+  }
 }
 
 private func pooledShape(_ operation: some TensorOperation, _ window: Window, _ inputs: [Shape]) -> Shape {
@@ -87,6 +140,22 @@ private func forEachPlane<Scalar: RealScalar>(
   let (inputSize, outputSize) = (shape[2] * shape[3], geometry.out_height * geometry.out_width)
   WorkerPool.shared.forEach(shape[0] * shape[1]) { plane in
     withUnsafePointer(to: geometry) { body($0, x + plane * inputSize, y + plane * outputSize) }
+  }
+}
+
+/// Calls `body` with every plane of the input, its pooled gradient and its gradient, spread over the pool.
+private func forEachPlane<Scalar: RealScalar>(
+  _ window: Window, _ input: Tensor<Scalar>, _ gradient: Tensor<Scalar>,
+  into result: UnsafeMutableBufferPointer<Scalar>,
+  _ body: (
+    UnsafePointer<covpool_window>, UnsafePointer<Scalar>, UnsafePointer<Scalar>, UnsafeMutablePointer<Scalar>
+  ) -> Void
+) {
+  let (shape, x, g, target) = (input.shape, input.pointer, gradient.pointer, result.baseAddress!)
+  let geometry = window.geometry(channels: 1, height: shape[2], width: shape[3])
+  let (inputSize, outputSize) = (shape[2] * shape[3], geometry.out_height * geometry.out_width)
+  WorkerPool.shared.forEach(shape[0] * shape[1]) { plane in
+    withUnsafePointer(to: geometry) { body($0, x + plane * inputSize, g + plane * outputSize, target + plane * inputSize) }
   }
 }
 

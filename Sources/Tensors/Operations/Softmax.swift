@@ -25,6 +25,22 @@ public struct Softmax: TensorOperation {
       for i in start..<start + width { result[i] = Scalar(Double(result[i]) / sum) }
     }
   }
+
+  public var pullbackNeeds: PullbackNeeds { .output }
+
+  /// ∂x = y ∘ (∂y − ⟨∂y, y⟩).
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    let (y, g, width) = (application.output.pointer, gradient.pointer, gradient.shape.last ?? 1)
+    return [
+      Tensor(gradient.shape) { result in
+        for start in stride(from: 0, to: result.count, by: max(width, 1)) {
+          var product: Scalar = 0
+          for i in start..<start + width { product += g[i] * y[i] }
+          for i in start..<start + width { result[i] = y[i] * (g[i] - product) }
+        }
+      }
+    ]
+  }
 }
 
 /// One-dimensional convolution along the channels, one filter for all: ECA's attention (Wang et al. 2020, eq. 5).
@@ -52,6 +68,24 @@ public struct ChannelConvolution: TensorOperation {
       }
       result[index] = sum
     }
+  }
+
+  public var pullbackNeeds: PullbackNeeds { .inputs }
+
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    let (channels, taps) = (application.inputs[0].shape[1], application.inputs[1].shape[2])
+    let (x, filter, g) = (application.inputs[0].pointer, application.inputs[1].pointer, gradient.pointer)
+    var (dx, dFilter) = ([Scalar](repeating: 0, count: gradient.scalarCount), [Scalar](repeating: 0, count: taps))
+    for index in 0..<gradient.scalarCount {
+      let (row, channel) = (index - index % channels, index % channels)
+      for tap in 0..<taps {
+        let other = channel + tap - taps / 2
+        guard other >= 0 && other < channels else { continue }
+        dx[row + other] += filter[tap] * g[index]
+        dFilter[tap] += x[row + other] * g[index]
+      }
+    }
+    return [Tensor(gradient.shape, dx), Tensor(application.inputs[1].shape, dFilter)]
   }
 }
 
