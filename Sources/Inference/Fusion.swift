@@ -23,31 +23,37 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>) -> [PlanStep<Scalar>] {
 
   func fusedConvolution(_ index: Int, _ operation: Convolution2d) -> (last: Int, PlannedConvolution<Scalar>)? {
     let step = trace.steps[index]
-    guard let weight = leaf(step.inputs[1]) else { return nil }
-    var planned = PlannedConvolution(
-      window: operation.window(weight.shape), weight: weight, input: step.inputs[0], output: step.output)
-    var last = index
-    if let reader = soleReader(planned.output),
-      let norm = trace.steps[reader].operation as? BatchNormalization, trace.steps[reader].inputs[0] == planned.output
+    guard var weight = leaf(step.inputs[1]) else { return nil }
+    let x = trace.values[step.inputs[0]].shape
+    let geometry = operation.window(weight.shape).geometry(channels: x[1], height: x[2], width: x[3])
+    var (last, output) = (index, step.output)
+    var bias: Tensor<Scalar>?
+    var residual: Int?
+    var relu = false
+    if let reader = soleReader(output),
+      let norm = trace.steps[reader].operation as? BatchNormalization, trace.steps[reader].inputs[0] == output
     {
       let parameters = trace.steps[reader].inputs.dropFirst().compactMap { leaf($0) }
       if parameters.count == 4 {
-        fold(norm, parameters, into: &planned)
-        (last, planned.output) = (reader, trace.steps[reader].output)
+        (weight, bias) = fold(norm, parameters, into: weight)
+        (last, output) = (reader, trace.steps[reader].output)
       }
     }
-    if let reader = soleReader(planned.output), trace.steps[reader].operation is Addition {
+    if let reader = soleReader(output), trace.steps[reader].operation is Addition {
       // Of two convolutions that are added, the later one adds: the other's result is there by then.
-      let other = trace.steps[reader].inputs.first { $0 != planned.output }
+      let other = trace.steps[reader].inputs.first { $0 != output }
       if let other, leaf(other) == nil, other == trace.input || isReady(other, before: index) {
-        planned.residual = other
-        (last, planned.output) = (reader, trace.steps[reader].output)
+        residual = other
+        (last, output) = (reader, trace.steps[reader].output)
       }
     }
-    if let reader = soleReader(planned.output), trace.steps[reader].operation is ReLU {
-      planned.relu = true
-      (last, planned.output) = (reader, trace.steps[reader].output)
+    if let reader = soleReader(output), trace.steps[reader].operation is ReLU {
+      relu = true
+      (last, output) = (reader, trace.steps[reader].output)
     }
+    let planned = PlannedConvolution(
+      geometry: geometry, weights: ConvolutionWeights(weight, for: geometry), bias: bias, residual: residual,
+      relu: relu, input: step.inputs[0], output: output)
     return (last, planned)
   }
 
@@ -73,16 +79,15 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>) -> [PlanStep<Scalar>] {
   return steps.map(\.step)
 }
 
-/// Folds a BatchNorm into the convolution before it: its scale into the weights, its shift into a bias.
+/// Folds a BatchNorm into the weights of the convolution before it; its shift becomes a bias.
 private func fold<Scalar: RealScalar>(
-  _ norm: BatchNormalization, _ parameters: [Tensor<Scalar>], into planned: inout PlannedConvolution<Scalar>
-) {
+  _ norm: BatchNormalization, _ parameters: [Tensor<Scalar>], into weight: Tensor<Scalar>
+) -> (weight: Tensor<Scalar>, bias: Tensor<Scalar>) {
   let (scale, shift) = norm.affine(
     weight: parameters[0], bias: parameters[1], mean: parameters[2], variance: parameters[3])
-  let taps = planned.weight.shape.dropFirst().reduce(1, *)
-  let unfolded = planned.weight
-  planned.bias = shift
-  planned.weight = Tensor(unfolded.shape) { folded in
-    multiplyRows(unfolded.pointer, by: scale.pointer, into: folded.baseAddress!, rows: unfolded.shape[0], columns: taps)
+  let taps = weight.shape.dropFirst().reduce(1, *)
+  let folded = Tensor(weight.shape) { folded in
+    multiplyRows(weight.pointer, by: scale.pointer, into: folded.baseAddress!, rows: weight.shape[0], columns: taps)
   }
+  return (folded, shift)
 }

@@ -1,3 +1,5 @@
+import Kernels
+
 /// One piece of work of a plan.
 enum PlanStep<Scalar: RealScalar>: Sendable {
   case convolution(PlannedConvolution<Scalar>)
@@ -28,25 +30,24 @@ enum PlanStep<Scalar: RealScalar>: Sendable {
 
 /// A convolution with everything that was fused into it.
 struct PlannedConvolution<Scalar: RealScalar>: Sendable {
-  var window: Window
-  /// `[O, C, h, w]`, BatchNorm's scale folded in.
-  var weight: Tensor<Scalar>
+  /// Sizes of one image and the window over it.
+  let geometry: covpool_window
+  /// BatchNorm's scale is folded in.
+  let weights: ConvolutionWeights<Scalar>
   /// `[O]`, BatchNorm's shift.
-  var bias: Tensor<Scalar>?
+  let bias: Tensor<Scalar>?
   /// The value that is added to the result.
-  var residual: Int?
-  var relu = false
-  var input: Int
-  var output: Int
+  let residual: Int?
+  let relu: Bool
+  let input: Int
+  let output: Int
 
   func run(_ run: PlanRun<Scalar>) {
     let x = run.tensor(input)
     let epilogue = Epilogue(
       bias: bias?.pointer, residual: residual.map { run.tensor($0).pointer }, relu: relu)
     convolve(
-      window.geometry(channels: x.shape[1], height: x.shape[2], width: x.shape[3]), batch: run.batch,
-      outputChannels: weight.shape[0], input: x.pointer, weight: weight.pointer, epilogue: epilogue,
-      output: run.pointer(output))
+      geometry, batch: run.batch, input: x.pointer, weights: weights, epilogue: epilogue, output: run.pointer(output))
   }
 }
 

@@ -1,0 +1,307 @@
+#include "convolution.h"
+
+#include <string.h>
+
+// Products of one block of input channels: 288 rows of 32 columns are 36 KB, three quarters of the first-level cache of
+// today's server processors.
+enum { block_limit = 288, tile = COVPOOL_TILE, panel = COVPOOL_PANEL, lanes = 16 };
+
+static ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+
+static ptrdiff_t taps_of(const covpool_window *w) { return w->kernel_height * w->kernel_width; }
+
+/// Input channels whose products are summed before the result is stored.
+static ptrdiff_t block_channels(const covpool_window *w) {
+  ptrdiff_t products = w->channels * taps_of(w);
+  ptrdiff_t blocks = (products + block_limit - 1) / block_limit;
+  return blocks > 0 ? (w->channels + blocks - 1) / blocks : w->channels;
+}
+
+static ptrdiff_t panels_of(ptrdiff_t out_channels) { return (out_channels + panel - 1) / panel; }
+
+ptrdiff_t covpool_packed_weights_size(const covpool_window *w, ptrdiff_t out_channels) {
+  return panels_of(out_channels) * panel * w->channels * taps_of(w);
+}
+
+void covpool_pack_weights(const covpool_window *w, ptrdiff_t out_channels, const float *from, ptrdiff_t out_stride,
+                          ptrdiff_t in_stride, int flipped, float *packed) {
+  ptrdiff_t taps = taps_of(w), channels = block_channels(w);
+  for (ptrdiff_t c0 = 0; c0 < w->channels; c0 += channels) {
+    ptrdiff_t c1 = least(c0 + channels, w->channels);
+    for (ptrdiff_t o0 = 0; o0 < out_channels; o0 += panel) {
+      for (ptrdiff_t c = c0; c < c1; c++) {
+        for (ptrdiff_t t = 0; t < taps; t++) {
+          const float *element = from + c * in_stride + (flipped ? taps - 1 - t : t);
+          for (ptrdiff_t o = o0; o < o0 + panel; o++) *packed++ = o < out_channels ? element[o * out_stride] : 0;
+        }
+      }
+    }
+  }
+}
+
+// MARK: The rows that a piece reads, padded
+
+/// Where a piece's input lies, with all padding in place and, for a stride of more than 1, rows and columns sorted by
+/// their remainder, so that the pixels under one tap are next to each other: [channel, row remainder, row, column
+/// remainder, column].
+typedef struct {
+  const float *data;
+  ptrdiff_t pitch, row_pitch, rows, channel_stride;
+  int is_copy;
+} slab;
+
+/// Whether the input is its own slab.
+static int needs_no_copy(const covpool_window *w) {
+  return taps_of(w) == 1 && w->stride == 1 && w->pad_top == 0 && w->pad_left == 0 && w->out_height == w->height &&
+         w->out_width == w->width;
+}
+
+/// Output rows [*from, *to) of `image` that pixels [first, last) touch.
+static void rows_of(const covpool_window *w, ptrdiff_t image, ptrdiff_t first, ptrdiff_t last, ptrdiff_t *from,
+                    ptrdiff_t *to) {
+  ptrdiff_t pixels = w->out_height * w->out_width, start = image * pixels;
+  *from = first > start ? (first - start) / w->out_width : 0;
+  *to = last < start + pixels ? (last - start + w->out_width - 1) / w->out_width : w->out_height;
+}
+
+static slab slab_shape(const covpool_window *w, ptrdiff_t first, ptrdiff_t last) {
+  ptrdiff_t s = w->stride, pixels = w->out_height * w->out_width;
+  slab result = {.pitch = w->out_width + (w->kernel_width - 1) / s, .is_copy = 1};
+  result.row_pitch = result.pitch * least(s, w->kernel_width);
+  for (ptrdiff_t image = first / pixels; image * pixels < last; image++) {
+    ptrdiff_t from, to;
+    rows_of(w, image, first, last, &from, &to);
+    result.rows += to - from + (w->kernel_height - 1) / s;
+  }
+  result.channel_stride = result.rows * result.row_pitch * least(s, w->kernel_height);
+  return result;
+}
+
+ptrdiff_t covpool_convolution_scratch(const covpool_convolution *job, ptrdiff_t tiles) {
+  const covpool_window *w = &job->window;
+  ptrdiff_t panel_size = block_channels(w) * taps_of(w) * tile + lanes;
+  if (needs_no_copy(w)) return panel_size;
+  // A piece may begin and end inside a row and touch one more image than it fills.
+  ptrdiff_t pixels = w->out_height * w->out_width, s = w->stride;
+  ptrdiff_t rows = tiles * tile / w->out_width + 2, images = tiles * tile / pixels + 2;
+  rows += images * ((w->kernel_height - 1) / s + 1);
+  ptrdiff_t pitch = (w->out_width + (w->kernel_width - 1) / s) * least(s, w->kernel_width);
+  return panel_size + rows * pitch * least(s, w->kernel_height) * block_channels(w) + lanes;
+}
+
+/// One row of the slab: input columns column, column + stride, ..., 0 where they are in the padding.
+static void copy_row(const float *row, ptrdiff_t width, ptrdiff_t stride, ptrdiff_t column, ptrdiff_t count,
+                     float *out) {
+  ptrdiff_t i = 0;
+  for (; i < count && column + i * stride < 0; i++) out[i] = 0;
+  ptrdiff_t inside = width > column ? least(count, (width - column + stride - 1) / stride) : 0;
+  if (stride == 1) {
+    if (inside > i) memcpy(out + i, row + column + i, (size_t)(inside - i) * sizeof(float));
+    if (inside > i) i = inside;
+  } else {
+    for (; i < inside; i++) out[i] = row[column + i * stride];
+  }
+  for (; i < count; i++) out[i] = 0;
+}
+
+static slab make_slab(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t last, ptrdiff_t c0, ptrdiff_t c1,
+                      float *out) {
+  const covpool_window *w = &job->window;
+  ptrdiff_t s = w->stride, pixels = w->out_height * w->out_width;
+  slab result = slab_shape(w, first, last);
+  result.data = out;
+  for (ptrdiff_t c = c0; c < c1; c++) {
+    for (ptrdiff_t ry = 0; ry < least(s, w->kernel_height); ry++) {
+      for (ptrdiff_t image = first / pixels; image * pixels < last; image++) {
+        const float *plane = job->x + (image * w->channels + c) * w->height * w->width;
+        ptrdiff_t from, to;
+        rows_of(w, image, first, last, &from, &to);
+        for (ptrdiff_t q = from; q < to + (w->kernel_height - 1) / s; q++) {
+          ptrdiff_t y = q * s + ry - w->pad_top;
+          for (ptrdiff_t rx = 0; rx < least(s, w->kernel_width); rx++, out += result.pitch) {
+            if (y < 0 || y >= w->height) {
+              memset(out, 0, (size_t)result.pitch * sizeof(float));
+            } else {
+              copy_row(plane + y * w->width, w->width, s, rx - w->pad_left, result.pitch, out);
+            }
+          }
+        }
+      }
+    }
+  }
+  return result;
+}
+
+// MARK: Tiles
+
+/// Up to 16 neighbouring pixels of a tile.
+typedef struct {
+  ptrdiff_t source, count;
+  int start, is_exact;
+} run;
+
+/// The runs of the pixels [p, p + count) of the batch; returns how many.
+static int find_runs(const covpool_convolution *job, const slab *from, ptrdiff_t first, ptrdiff_t last, ptrdiff_t p,
+                     ptrdiff_t count, run *runs) {
+  const covpool_window *w = &job->window;
+  ptrdiff_t pixels = w->out_height * w->out_width, width = from->is_copy ? w->out_width : pixels;
+  int found = 0;
+  ptrdiff_t rows_before = 0, image = first / pixels;
+  for (ptrdiff_t i = 0; i < count;) {
+    ptrdiff_t at = (p + i) / pixels, pixel = (p + i) % pixels, x = pixel % width;
+    ptrdiff_t length = least(least(width - x, count - i), lanes);
+    run next = {.start = (int)i, .count = length};
+    if (from->is_copy) {
+      for (; image < at; image++) {
+        ptrdiff_t top, bottom;
+        rows_of(w, image, first, last, &top, &bottom);
+        rows_before += bottom - top + (w->kernel_height - 1) / w->stride;
+      }
+      ptrdiff_t top, bottom;
+      rows_of(w, at, first, last, &top, &bottom);
+      next.source = (rows_before + pixel / width - top) * from->row_pitch + x;
+    } else {
+      next.source = at * w->channels * pixels + pixel;
+      // Reading 16 where there are fewer must not leave the tensor.
+      next.is_exact = at == job->batch - 1 && pixel + lanes > pixels;
+    }
+    runs[found++] = next;
+    i += length;
+  }
+  return found;
+}
+
+/// Rows (channel, tap) of 32 pixels. A run is copied 16 wide; what is too much is overwritten by the run after it.
+static void pack_tile(const covpool_window *w, const slab *from, ptrdiff_t channels, const run *runs, int count,
+                      float *out) {
+  int exact = 0;
+  for (int i = 0; i < count; i++) exact |= runs[i].is_exact;
+  for (ptrdiff_t c = 0; c < channels; c++) {
+    for (ptrdiff_t ky = 0; ky < w->kernel_height; ky++) {
+      for (ptrdiff_t kx = 0; kx < w->kernel_width; kx++, out += tile) {
+        const float *source = from->data + c * from->channel_stride +
+                              ((ky % w->stride) * from->rows + ky / w->stride) * from->row_pitch +
+                              (kx % w->stride) * from->pitch + kx / w->stride;
+        if (exact) {
+          for (int i = 0; i < count; i++)
+            memcpy(out + runs[i].start, source + runs[i].source, (size_t)runs[i].count * sizeof(float));
+        } else {
+          for (int i = 0; i < count; i++)
+            memcpy(out + runs[i].start, source + runs[i].source, lanes * sizeof(float));
+        }
+      }
+    }
+  }
+}
+
+/// Where a panel's products go, and what happens to them.
+typedef struct {
+  float *y;
+  const float *residual, *bias;
+  ptrdiff_t stride;
+  int relu, accumulates;
+} target;
+
+typedef void micro_kernel(ptrdiff_t count, const float *a, const float *b, const target *to);
+
+// One panel times one tile for each class of processor.
+#if defined(__x86_64__)
+#define VECTOR_BYTES 64
+#define ACROSS 2
+#define MICRO_KERNEL __attribute__((target("arch=x86-64-v4"), min_vector_width(512))) static void multiply_avx512
+#include "convolution_tile.h"
+#define VECTOR_BYTES 32
+#define ACROSS 1
+#define MICRO_KERNEL __attribute__((target("arch=x86-64-v3"))) static void multiply_avx2
+#include "convolution_tile.h"
+#endif
+#define VECTOR_BYTES 16
+#define ACROSS 2
+#define MICRO_KERNEL static void multiply_baseline
+#include "convolution_tile.h"
+
+static micro_kernel *best_kernel(void) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd"))
+    return multiply_avx512;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
+    return multiply_avx2;
+#endif
+  return multiply_baseline;
+}
+
+/// Copies `rows` rows of the runs' pixels between a [.., out_channels, pixels] tensor and rows of 32.
+static void gather(const float *tensor, ptrdiff_t pixels, const ptrdiff_t *starts, const run *runs, int count,
+                   ptrdiff_t rows, float *out) {
+  for (ptrdiff_t r = 0; r < rows; r++)
+    for (int i = 0; i < count; i++)
+      memcpy(out + r * tile + runs[i].start, tensor + starts[i] + r * pixels,
+             (size_t)runs[i].count * sizeof(float));
+}
+
+static void scatter(const float *from, ptrdiff_t pixels, const ptrdiff_t *starts, const run *runs, int count,
+                    ptrdiff_t rows, float *tensor) {
+  for (ptrdiff_t r = 0; r < rows; r++)
+    for (int i = 0; i < count; i++)
+      memcpy(tensor + starts[i] + r * pixels, from + r * tile + runs[i].start,
+             (size_t)runs[i].count * sizeof(float));
+}
+
+void covpool_convolve(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t last, ptrdiff_t first_panel,
+                      ptrdiff_t last_panel, float *scratch) {
+  const covpool_window *w = &job->window;
+  micro_kernel *multiply = best_kernel();
+  ptrdiff_t pixels = w->out_height * w->out_width, taps = taps_of(w), outputs = job->out_channels;
+  ptrdiff_t all = job->batch * pixels, from = first * tile, to = least(last * tile, all);
+  ptrdiff_t channels = block_channels(w), panels = panels_of(outputs);
+  float *columns = scratch, *copy = scratch + channels * taps * tile + lanes;
+  for (ptrdiff_t c0 = 0; c0 < w->channels; c0 += channels) {
+    ptrdiff_t c1 = least(c0 + channels, w->channels), products = (c1 - c0) * taps;
+    const float *weights = job->weights + c0 * taps * panels * panel;
+    slab rows = {.data = job->x + c0 * pixels, .channel_stride = pixels};
+    if (!needs_no_copy(w)) rows = make_slab(job, from, to, c0, c1, copy);
+    int is_last = c1 == w->channels;
+    for (ptrdiff_t p = from; p < to; p += tile) {
+      ptrdiff_t count = least(tile, to - p), image = p / pixels;
+      run runs[tile];
+      int found = find_runs(job, &rows, from, to, p, count, runs);
+      pack_tile(w, &rows, c1 - c0, runs, found, columns);
+      // A whole tile inside one image is stored where it belongs; of others a copy is.
+      int is_whole = count == tile && (p + tile - 1) / pixels == image;
+      for (ptrdiff_t o = first_panel; o < last_panel; o++) {
+        ptrdiff_t channel = o * panel, there = least(panel, outputs - channel);
+        const float *bias = is_last && job->bias ? job->bias + channel : 0;
+        const float *a = weights + o * products * panel;
+        float biases[panel] = {0};
+        if (bias && there < panel) bias = memcpy(biases, bias, (size_t)there * sizeof(float));
+        target place = {.bias = bias, .relu = is_last && job->relu, .accumulates = c0 > 0};
+        if (is_whole && there == panel) {
+          ptrdiff_t start = (image * outputs + channel) * pixels + p % pixels;
+          place.y = job->y + start;
+          place.residual = is_last && job->residual ? job->residual + start : 0;
+          place.stride = pixels;
+          multiply(products, a, columns, &place);
+          continue;
+        }
+        ptrdiff_t starts[tile];
+        for (int i = 0; i < found; i++) {
+          ptrdiff_t pixel = p + runs[i].start;
+          starts[i] = (pixel / pixels * outputs + channel) * pixels + pixel % pixels;
+        }
+        float y[panel * tile] = {0}, residual[panel * tile];
+        place.y = y;
+        place.stride = tile;
+        if (c0 > 0) gather(job->y, pixels, starts, runs, found, there, y);
+        if (is_last && job->residual) {
+          memset(residual, 0, sizeof residual);
+          gather(job->residual, pixels, starts, runs, found, there, residual);
+          place.residual = residual;
+        }
+        multiply(products, a, columns, &place);
+        scatter(y, pixels, starts, runs, found, there, job->y);
+      }
+    }
+  }
+}
