@@ -81,6 +81,20 @@ public func multiply<Scalar: RealScalar>(
   }
 }
 
+/// `count` products of equal sizes, spread over `pool`: `result[i] ← scale · a[i] · b[i]`, matrices lying one after another.
+/// - Precondition: `a` and `b` describe the first matrices, stored without gaps between rows.
+public func multiplyBatch<Scalar: RealScalar>(
+  _ count: Int, _ a: MatrixView<Scalar>, _ b: MatrixView<Scalar>, into result: UnsafeMutablePointer<Scalar>,
+  scale: Scalar = 1, over pool: WorkerPool = .shared
+) {
+  pool.forEach(count) { index in
+    var (left, right) = (a, b)
+    left.pointer += index * a.rows * a.columns
+    right.pointer += index * b.rows * b.columns
+    multiply(left, right, into: result + index * a.rows * b.columns, scale: scale)
+  }
+}
+
 /// `result ← scale · a · aᵀ`, both triangles filled, on the calling thread: half the work of a product.
 /// - Precondition: `result` is m×m for an m×k `a` and does not overlap it.
 public func multiplyByTranspose<Scalar: RealScalar>(

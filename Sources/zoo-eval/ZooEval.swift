@@ -115,13 +115,12 @@ struct ZooEval: ParsableCommand {
       Output.checkBuild()
       if let warning = BLASInfo.current.warning { Output.warn(warning) }
       let classifier = try Classifier(model, checkpoint: checkpoint, iterations: iterations)
+      if iterations != nil, classifier.configuration.head != .fastmpn {
+        throw Mistake("--iterations is for Fast-MPN networks; \(model) has no Newton–Schulz iterations")
+      }
       for warning in classifier.report?.warnings ?? [] { Output.warn(warning) }
-      if let iterations, classifier.configuration.head == .fastmpn, classifier.report != nil,
-        iterations != 5
-      {
-        Output.warn(
-          "\(iterations) Newton–Schulz iterations: a network is trained with its own number, usually 5"
-        )
+      if let iterations, classifier.report != nil, iterations != 5 {
+        Output.warn("\(iterations) Newton–Schulz iterations: a network is trained with its own number, usually 5")
       }
       if !images.isEmpty {
         try classify(classifier)
@@ -159,4 +158,11 @@ struct ZooEval: ParsableCommand {
     }
     if failed { throw ExitCode(1) }
   }
+}
+
+/// What the user asked for and cannot have.
+struct Mistake: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ description: String) { self.description = description }
 }

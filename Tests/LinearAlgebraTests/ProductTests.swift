@@ -23,6 +23,9 @@ import Testing
         #expect(c[..<2] == [7, 16])
         multiply(left.transposed, vector: b.baseAddress!, into: &c)
         #expect(c[..<3] == [1, 2, 3])
+        multiplyBatch(
+          2, MatrixView(a.baseAddress!, rows: 1, columns: 3), MatrixView(b.baseAddress!, rows: 3, columns: 1), into: &c)
+        #expect(c[..<2] == [7, 4 + 18])
       }
     }
   }

@@ -44,6 +44,10 @@ private func convolvedByDefinition(
     ([2, 8, 7], [3, 3, 3], 2, .same, (0, 1), (4, 4)),
     ([2, 5, 40], [3, 1, 5], 3, .symmetric(2), (2, 2), (3, 14)),
     ([2, 40, 40], [3, 3, 3], 1, .symmetric(1), (1, 1), (40, 40)),
+    ([70, 7, 7], [19, 3, 3], 1, .symmetric(1), (1, 1), (7, 7)),
+    ([300, 5, 3], [9, 1, 1], 1, .symmetric(0), (0, 0), (5, 3)),
+    ([3, 6, 6], [8, 2, 2], 4, .symmetric(0), (0, 0), (2, 2)),
+    ([4, 1, 1], [1, 3, 3], 1, .symmetric(1), (1, 1), (1, 1)),
   ])
   private func `Convolution is its definition`(
     _ input: [Int], _ kernel: [Int], _ stride: Int, _ padding: Padding, _ before: (Int, Int), _ size: (Int, Int)
@@ -56,6 +60,10 @@ private func convolvedByDefinition(
     let want = convolvedByDefinition(
       x, w, stride: stride, top: before.0, left: before.1, height: size.0, width: size.1)
     #expect(largestError(y.scalars, want) < 1e-12)
+    // Single precision runs on kernels of its own.
+    let single = convolution.applied(
+      to: Tensor(x.shape, x.scalars.map(Float.init)), Tensor(w.shape, w.scalars.map(Float.init)))
+    #expect(single.shape == y.shape && largestError(single.scalars, want) < 1e-4)
     #expect(convolution.multiplyAdds([x.shape, w.shape]) == y.scalarCount * input[0] * kernel[1] * kernel[2])
   }
 

@@ -30,6 +30,7 @@ import Testing
     expectFailure(try zooEval("resnet20-fastmp"), "unknown model 'resnet20-fastmp'", "resnet20-fastmpn")
     expectFailure(try zooEval("resnet20", "--checkpoint", "/nowhere.pth"), "/nowhere.pth")
     expectFailure(try zooEval("resnet20", "--data", "/nowhere"), "/nowhere: no such directory")
+    expectFailure(try zooEval("resnet20-mpn", "--iterations", "3"), "--iterations is for Fast-MPN networks")
   }
 
   @Test func `Damaged checkpoints leave no file behind`() throws {

@@ -188,7 +188,9 @@ private struct ChannelGradients<Scalar: RealScalar> {
   func forEach(_ body: (Int) -> Void) { WorkerPool.shared.forEach(x.shape[1], body) }
 
   /// gradient · ∂y + x · x + constant on one channel of all images.
-  func combine(gradient a: Scalar, x b: Scalar, constant c: Scalar, _ channel: Int, into y: UnsafeMutablePointer<Scalar>) {
+  func combine(
+    gradient a: Scalar, x b: Scalar, constant c: Scalar, _ channel: Int, into y: UnsafeMutablePointer<Scalar>
+  ) {
     let (batch, pixels) = (x.shape[0], x.shape.dropFirst(2).reduce(1, *))
     let (stride, offset) = (x.shape[1] * pixels, channel * pixels)
     let (g, from, to) = (gradient.pointer + offset, x.pointer + offset, y + offset)

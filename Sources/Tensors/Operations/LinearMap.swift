@@ -60,7 +60,8 @@ public struct LinearMap: TensorOperation {
     }
     if application.needsGradient[1] {
       gradients[1] = Tensor(weight.shape) { result in
-        multiply(g.transposed, MatrixView(x.pointer, rows: batch, columns: features), into: result.baseAddress!, over: pool)
+        multiply(
+          g.transposed, MatrixView(x.pointer, rows: batch, columns: features), into: result.baseAddress!, over: pool)
       }
     }
     if application.inputs.count == 3 {

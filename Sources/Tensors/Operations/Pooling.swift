@@ -155,7 +155,9 @@ private func forEachPlane<Scalar: RealScalar>(
   let geometry = window.geometry(channels: 1, height: shape[2], width: shape[3])
   let (inputSize, outputSize) = (shape[2] * shape[3], geometry.out_height * geometry.out_width)
   WorkerPool.shared.forEach(shape[0] * shape[1]) { plane in
-    withUnsafePointer(to: geometry) { body($0, x + plane * inputSize, g + plane * outputSize, target + plane * inputSize) }
+    withUnsafePointer(to: geometry) {
+      body($0, x + plane * inputSize, g + plane * outputSize, target + plane * inputSize)
+    }
   }
 }
 
