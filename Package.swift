@@ -13,7 +13,7 @@ let libraries: [Target] = [
   .target(name: "Kernels"),
   .target(name: "LinearAlgebra", dependencies: ["COpenBLAS", "Kernels"]),
   .target(name: "Tensors", dependencies: ["LinearAlgebra", "Kernels"]),
-  .target(name: "NeuralNetworks", dependencies: ["Tensors"]),
+  .target(name: "NeuralNetworks", dependencies: ["Tensors", "Kernels"]),
   .target(name: "CovariancePooling", dependencies: ["NeuralNetworks", "Tensors", "LinearAlgebra", "Kernels"]),
   .target(name: "Inference", dependencies: ["Tensors", "LinearAlgebra", "Kernels"]),
   .target(name: "Checkpoints", dependencies: ["Tensors", "CZlib"]),
@@ -32,7 +32,7 @@ let tools: [Target] = [
 ]
 
 let tests: [Target] = [
-  .target(name: "TestSupport", dependencies: ["Tensors"], path: "Tests/TestSupport"),
+  .target(name: "TestSupport", dependencies: ["NeuralNetworks"], path: "Tests/TestSupport"),
   .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "TestSupport"]),
   .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
   .testTarget(name: "NeuralNetworksTests", dependencies: ["NeuralNetworks", "TestSupport"]),

@@ -46,7 +46,10 @@ public struct CovariancePool<Scalar: RealScalar>: Module {
   /// `[B, d, h, w]` to `[B, d, d]`.
   private func normalizedCovariance(_ features: Tensor<Scalar>) -> Tensor<Scalar> {
     switch normalization {
-    case .none, .dropCov:
+    case .dropCov:
+      guard let attention, let tape = attention.weight.recording?.tape, tape.isTraining else { fallthrough }
+      return Covariance().applied(to: DropCov.applied(to: features, attention: attention, on: tape))
+    case .none:
       return Covariance().applied(to: features)
     case .newtonSchulz(let iterations, let scaling):
       return NewtonSchulz(iterations: iterations, scaling: scaling).applied(to: Covariance().applied(to: features))

@@ -405,3 +405,32 @@ KERNEL double NAME(dot)(const T *a, const T *b, ptrdiff_t count) {
   for (; i < count; i++) lanes[0] += (double)a[i] * (double)b[i];
   return NAME(total)(lanes);
 }
+
+KERNEL void NAME(sgd_step)(T *w, const T *g, T *v, T rate, T momentum, T decay, int nesterov, ptrdiff_t count) {
+  if (nesterov) {
+    for (ptrdiff_t i = 0; i < count; i++) {
+      T d = g[i] + decay * w[i];
+      v[i] = momentum * v[i] + d;
+      w[i] -= rate * (d + momentum * v[i]);
+    }
+  } else {
+    for (ptrdiff_t i = 0; i < count; i++) {
+      v[i] = momentum * v[i] + (g[i] + decay * w[i]);
+      w[i] -= rate * v[i];
+    }
+  }
+}
+
+KERNEL void NAME(adamw_step)(T *w, const T *g, T *m, T *v, T shrink, T beta1, T beta2, T step, T root, T eps,
+                             ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; i++) {
+    m[i] = beta1 * m[i] + (1 - beta1) * g[i];
+    v[i] = beta2 * v[i] + (1 - beta2) * g[i] * g[i];
+    T deviation = sizeof(T) == 4 ? (T)sqrtf((float)v[i]) : (T)sqrt((double)v[i]);
+    w[i] = shrink * w[i] - step * m[i] / (deviation * root + eps);
+  }
+}
+
+KERNEL void NAME(blend)(const T *x, T keep, T *y, ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; i++) y[i] = keep * y[i] + (1 - keep) * x[i];
+}

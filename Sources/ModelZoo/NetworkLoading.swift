@@ -1,6 +1,5 @@
 import Checkpoints
 import Foundation
-import Kernels
 
 /// A checkpoint as a network of the zoo sees it: PyTorch's names and what the shapes say of the network.
 struct NetworkCheckpoint {
@@ -109,7 +108,7 @@ extension ResNet {
       do {
         tensor = try stored.tensor(as: Scalar.self).reshaped(to: tensor.shape.dimensions)
         report.loaded.append(description.name)
-        if !isFinite(tensor) { report.notFinite.append(stored.name) }
+        if !tensor.isFinite { report.notFinite.append(stored.name) }
       } catch { failure = error }
     }
     if let failure { throw failure }
@@ -154,15 +153,5 @@ extension ResNet {
       warnings.append("\(file.path) holds NaN or infinite values in \(shown)\(more); no result can be trusted")
     }
     return warnings
-  }
-}
-
-/// Whether all scalars are finite numbers.
-private func isFinite<Scalar>(_ tensor: Tensor<Scalar>) -> Bool {
-  tensor.withUnsafeScalars { scalars in
-    guard let start = scalars.baseAddress else { return true }
-    return forPrecision(
-      of: Scalar.self, float: { covpool_all_finite_f32(start.float, scalars.count) != 0 },
-      double: { covpool_all_finite_f64(start.double, scalars.count) != 0 })
   }
 }

@@ -19,7 +19,7 @@ public struct Conv2d<Scalar: RealScalar>: Module {
   public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> { operation.applied(to: x, weight) }
 }
 
-/// Batch normalisation by running statistics.
+/// Batch normalisation: by running statistics, or in training by the batch's own, which move the running ones.
 public struct BatchNorm2d<Scalar: RealScalar>: Module {
   /// Scale and shift of each channel, `[C]`.
   public var weight, bias: Tensor<Scalar>
@@ -27,6 +27,8 @@ public struct BatchNorm2d<Scalar: RealScalar>: Module {
   public var runningMean, runningVariance: Tensor<Scalar>
   /// The operation with its `eps`.
   public var operation: BatchNormalization
+  /// The weight of a batch's statistics in the running ones.
+  public var momentum = 0.1
 
   /// A layer for `[B, channels, H, W]`.
   public init(_ channels: Int, eps: Double = 1e-5) {
@@ -43,7 +45,25 @@ public struct BatchNorm2d<Scalar: RealScalar>: Module {
   }
 
   public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> {
-    operation.applied(to: x, weight, bias, runningMean, runningVariance)
+    guard let tape = weight.recording?.tape, tape.isTraining else {
+      return operation.applied(to: x, weight, bias, runningMean, runningVariance)
+    }
+    let training = BatchNormalizationTraining(eps: operation.eps)
+    let result = training.applied(to: x, weight, bias)
+    let (mean, variance) = (tape.saved(for: result)[0], tape.saved(for: result)[1])
+    // As in PyTorch, the running variance is the unbiased one.
+    let count = Double(x.scalarCount / x.shape[1])
+    tape.note(moved(runningMean, towards: mean), for: runningMean)
+    tape.note(moved(runningVariance, towards: variance, factor: count / max(count - 1, 1)), for: runningVariance)
+    return result
+  }
+
+  private func moved(_ running: Tensor<Scalar>, towards batch: Tensor<Scalar>, factor: Double = 1) -> Tensor<Scalar> {
+    Tensor(
+      running.shape,
+      zip(running.detached.scalars, batch.scalars).map {
+        Scalar((1 - momentum) * Double($0) + momentum * factor * Double($1))
+      })
   }
 }
 

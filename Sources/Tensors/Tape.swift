@@ -47,6 +47,7 @@ public final class Tape<Scalar: RealScalar>: Sendable {
     var values: [Value] = []
     var steps: [Step] = []
     var updates: [(leaf: Int, tensor: Tensor<Scalar>)] = []
+    var metrics: [(name: String, value: Double)] = []
     var isSpent = false
   }
 
@@ -105,6 +106,21 @@ public final class Tape<Scalar: RealScalar>: Sendable {
   /// What `note` was told, by the leaves' names.
   package var notedUpdates: [(name: String, tensor: Tensor<Scalar>)] {
     state.withLock { state in state.updates.map { (state.values[$0.leaf].name ?? "", $0.tensor) } }
+  }
+
+  /// Notes a number that says how training goes: DropCov's drop rate.
+  public func note(metric name: String, _ value: Double) { state.withLock { $0.metrics.append((name, value)) } }
+
+  /// What `note(metric:_:)` was told.
+  package var notedMetrics: [(name: String, value: Double)] { state.withLock { $0.metrics } }
+
+  /// What the operation with this result saved for its pullback.
+  /// - Precondition: a gradient passes through the operation, and the tape is not spent.
+  package func saved(for result: Tensor<Scalar>) -> [Tensor<Scalar>] {
+    let value = index(of: result)
+    let application = state.withLock { state in state.steps.last { $0.output == value }?.application }
+    guard let application else { preconditionFailure("nothing was saved for a result of shape \(result.shape)") }
+    return application.saved
   }
 
   /// Applies an operation to tensors of this tape; tensors of no tape are recorded as anonymous leaves.

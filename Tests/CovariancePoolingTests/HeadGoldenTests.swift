@@ -7,7 +7,7 @@ private struct HeadGoldens: Decodable {
   struct Case: Decodable, CustomStringConvertible, Sendable {
     var kind: String
     var batch, channels, height, width: Int
-    var vector: [Double]
+    var vector, gradient: [Double]
     var description: String { "\(kind) \(channels)×\(height)×\(width)" }
   }
   var cases: [Case]
@@ -27,9 +27,29 @@ private struct HeadGoldens: Decodable {
     #expect(largestError(pooled(golden, as: Double.self), golden.vector) <= 1e-9 * scale)
   }
 
-  private func pooled<Scalar: RealScalar>(_ golden: HeadGoldens.Case, as _: Scalar.Type) -> [Scalar] {
+  @Test(arguments: HeadGoldens.cases)
+  private func `A head's gradient is the reference's in both precisions`(_ golden: HeadGoldens.Case) throws {
+    let scale = golden.gradient.map(abs).max() ?? 0
+    #expect(
+      largestError(gradient(golden, as: Float.self), golden.gradient)
+        <= (golden.kind == "eig0.5" ? 2e-4 : 2e-5) * scale)
+    #expect(largestError(gradient(golden, as: Double.self), golden.gradient) <= 1e-9 * scale)
+  }
+
+  private func gradient<Scalar: RealScalar>(_ golden: HeadGoldens.Case, as _: Scalar.Type) -> [Scalar] {
+    valueWithGradients(at: [features(golden, as: Scalar.self)]) { probe(head(golden, $0[0])) }.gradients[0].scalars
+  }
+
+  private func features<Scalar: RealScalar>(_ golden: HeadGoldens.Case, as _: Scalar.Type) -> Tensor<Scalar> {
     let shape: Shape = [golden.batch, golden.channels, golden.height, golden.width]
-    let x = Tensor(shape, unit("features", count: shape.scalarCount).map { Scalar($0) })
+    return Tensor(shape, unit("features", count: shape.scalarCount).map { Scalar($0) })
+  }
+
+  private func pooled<Scalar: RealScalar>(_ golden: HeadGoldens.Case, as _: Scalar.Type) -> [Scalar] {
+    head(golden, features(golden, as: Scalar.self)).scalars
+  }
+
+  private func head<Scalar: RealScalar>(_ golden: HeadGoldens.Case, _ x: Tensor<Scalar>) -> Tensor<Scalar> {
     let matrix: Tensor<Scalar>
     switch golden.kind {
     case "plain": matrix = Covariance().applied(to: x)
@@ -38,6 +58,6 @@ private struct HeadGoldens: Decodable {
       let iterations = Int(golden.kind.dropFirst(2)) ?? 0
       matrix = NewtonSchulz(iterations: iterations).applied(to: Covariance().applied(to: x))
     }
-    return UpperTriangle().applied(to: matrix).scalars
+    return UpperTriangle().applied(to: matrix)
   }
 }

@@ -86,6 +86,14 @@ typedef struct {
   void covpool_accumulate_##suffix(T factor, const T *x, T *y, ptrdiff_t count);                                       \
   /* The sum of a[i] * b[i], in double. */                                                                             \
   double covpool_dot_##suffix(const T *a, const T *b, ptrdiff_t count);                                                \
+  /* One step of SGD: d = g + decay * w; v = momentum * v + d; w -= rate * (v, or with nesterov d + momentum * v). */     \
+  void covpool_sgd_step_##suffix(T *w, const T *g, T *v, T rate, T momentum, T decay, int nesterov, ptrdiff_t count);  \
+  /* One step of Adam with decoupled decay: w *= 1 - rate * decay; m, v the moments; w -= step * m / (sqrt(v) * root +    \
+     eps), where step and root hold the corrections of the bias. */                                                    \
+  void covpool_adamw_step_##suffix(T *w, const T *g, T *m, T *v, T shrink, T beta1, T beta2, T step, T root, T eps,    \
+                                   ptrdiff_t count);                                                                   \
+  /* y = keep * y + (1 - keep) * x. */                                                                                 \
+  void covpool_blend_##suffix(const T *x, T keep, T *y, ptrdiff_t count);                                              \
   /* Whether no number is NaN or infinite. */                                                                          \
   int covpool_all_finite_##suffix(const T *x, ptrdiff_t count);
 

@@ -1,0 +1,85 @@
+import TestSupport
+import Testing
+
+private func tensor(_ shape: Shape, _ name: String = "x") -> Tensor<Double> {
+  Tensor(shape, unit(name, count: shape.scalarCount).map(Double.init))
+}
+
+/// Central differences with a step of 1e-6 in double precision are good to about 1e-9 of the gradient.
+private let tolerance = 1e-7
+
+@Suite struct GradientTests {
+  @Test(arguments: [
+    ([2, 3, 6, 5], [4, 3, 3, 3], 1, Padding.symmetric(1)), ([2, 2, 7, 6], [3, 2, 3, 3], 2, .symmetric(1)),
+    ([2, 3, 4, 4], [5, 3, 1, 1], 1, .symmetric(0)), ([1, 3, 5, 5], [2, 3, 1, 1], 2, .symmetric(0)),
+    ([1, 1, 9, 8], [2, 1, 7, 7], 2, .symmetric(3)), ([1, 2, 8, 7], [2, 2, 3, 3], 2, .same),
+    ([1, 2, 6, 6], [3, 2, 2, 2], 1, .symmetric(0)),
+  ])
+  private func `Convolution`(_ x: [Int], _ w: [Int], _ stride: Int, _ padding: Padding) {
+    let convolution = Convolution2d(stride: stride, padding: padding)
+    let inputs = [tensor(Shape(x)), tensor(Shape(w), "w")]
+    #expect(gradientError(at: inputs) { probe(convolution.applied(to: $0)) } < tolerance)
+    // Single precision runs on kernels of its own.
+    let want = valueWithGradients(at: inputs) { probe(convolution.applied(to: $0)) }.gradients
+    let single = inputs.map { Tensor($0.shape, $0.scalars.map(Float.init)) }
+    let got = valueWithGradients(at: single) { probe(convolution.applied(to: $0)) }.gradients
+    for (got, want) in zip(got, want) { #expect(largestError(got.scalars, want.scalars) < 2e-5) }
+  }
+
+  @Test func `Batch normalisation, by running and by the batch's own statistics`() {
+    let inputs = [tensor([3, 4, 2, 3]), tensor([4], "weight"), tensor([4], "bias")]
+    #expect(gradientError(at: inputs) { probe(BatchNormalizationTraining(eps: 1e-5).applied(to: $0)) } < tolerance)
+    let mean = tensor([4], "mean")
+    let variance = Tensor<Double>([4], [0.5, 1, 2, 0.1])
+    #expect(
+      gradientError(at: inputs) { probe(BatchNormalization(eps: 1e-5).applied(to: $0 + [mean, variance])) } < tolerance)
+  }
+
+  @Test func `Rectifier, sum, shape`() {
+    #expect(gradientError(at: [tensor([3, 5])]) { probe($0[0].relu()) } < tolerance)
+    #expect(gradientError(at: [tensor([3, 5]), tensor([3, 5], "y")]) { probe($0[0] + $0[1]) } < tolerance)
+    #expect(gradientError(at: [tensor([3, 4])]) { probe($0[0].reshaped(to: [2, 6])) } < tolerance)
+    // A tensor that is used twice.
+    #expect(gradientError(at: [tensor([3, 4])]) { probe(($0[0] + $0[0].relu()) + $0[0]) } < tolerance)
+  }
+
+  @Test func `Pooling`() {
+    let x = tensor([2, 3, 7, 6])
+    for padding in [Padding.symmetric(1), .same] {
+      let window = Window(height: 3, width: 3, stride: 2, padding: padding)
+      #expect(gradientError(at: [x]) { probe(MaxPooling2d(window).applied(to: $0)) } < tolerance)
+      #expect(gradientError(at: [x]) { probe(AveragePooling2d(window).applied(to: $0)) } < tolerance)
+    }
+    #expect(gradientError(at: [x]) { probe($0[0].globalAverage()) } < tolerance)
+  }
+
+  @Test func `Linear map, softmax, channel convolution, padding shortcut, channel scale`() {
+    let linear = [tensor([3, 4]), tensor([5, 4], "w"), tensor([5], "b")]
+    #expect(gradientError(at: linear) { probe(LinearMap().applied(to: $0)) } < tolerance)
+    #expect(gradientError(at: [tensor([3, 5])]) { probe($0[0].softmax()) } < tolerance)
+    #expect(
+      gradientError(at: [tensor([2, 6]), tensor([1, 1, 3], "w")]) { probe(ChannelConvolution().applied(to: $0)) }
+        < tolerance)
+    let shortcut = ChannelPaddingShortcut(stride: 2, before: 1, after: 2)
+    #expect(gradientError(at: [tensor([2, 3, 5, 4])]) { probe(shortcut.applied(to: $0)) } < tolerance)
+    for offset in [0.0, 1] {
+      let scale = ChannelScale(offset: offset)
+      #expect(
+        gradientError(at: [tensor([2, 3, 2, 2]), tensor([2, 3], "s")]) { probe(scale.applied(to: $0)) } < tolerance)
+    }
+  }
+
+  @Test func `Cross-entropy by hand and its gradient`() {
+    // Two equal logits: log 2 whatever the label and the smoothing.
+    let even = SoftmaxCrossEntropy(labels: [0, 1], labelSmoothing: 0.3).applied(
+      to: Tensor<Double>([2, 2], repeating: 7))
+    #expect(abs(even.scalars[0] - 0.693147180559945) < 1e-12)
+    // −log(e² / (e² + 1)) = log(1 + e⁻²).
+    let sure = SoftmaxCrossEntropy(labels: [0]).applied(to: Tensor<Double>([1, 2], [1002, 1000]))
+    #expect(abs(sure.scalars[0] - 0.126928011042973) < 1e-9)
+    for smoothing in [0, 0.1] {
+      let loss = SoftmaxCrossEntropy(labels: [2, 0, 4], labelSmoothing: smoothing)
+      #expect(gradientError(at: [tensor([3, 5])]) { loss.applied(to: $0) } < tolerance)
+    }
+  }
+}
