@@ -204,32 +204,52 @@ typedef struct {
 
 typedef void micro_kernel(ptrdiff_t count, const float *a, const float *b, const target *to);
 
+/// Eight rows of columns where they lie in the slab: their first pixels, and the shape of the pixels.
+typedef struct {
+  const float *starts[panel];
+  ptrdiff_t height, width, pitch;
+} slab_rows;
+
+typedef void gradient_kernel(const slab_rows *a, const float *gradients, ptrdiff_t outputs, float *sums,
+                             ptrdiff_t stride);
+
 // One panel times one tile for each class of processor.
 #if defined(__x86_64__)
 #define VECTOR_BYTES 64
 #define ACROSS 2
-#define MICRO_KERNEL __attribute__((target("arch=x86-64-v4"), min_vector_width(512))) static void multiply_avx512
+#define TARGET __attribute__((target("arch=x86-64-v4"), min_vector_width(512)))
+#define NAMED(kernel) kernel##_avx512
 #include "convolution_tile.h"
 #define VECTOR_BYTES 32
 #define ACROSS 1
-#define MICRO_KERNEL __attribute__((target("arch=x86-64-v3"))) static void multiply_avx2
+#define TARGET __attribute__((target("arch=x86-64-v3")))
+#define NAMED(kernel) kernel##_avx2
 #include "convolution_tile.h"
 #endif
 #define VECTOR_BYTES 16
 #define ACROSS 2
-#define MICRO_KERNEL static void multiply_baseline
+#define TARGET
+#define NAMED(kernel) kernel##_baseline
 #include "convolution_tile.h"
 
-static micro_kernel *best_kernel(void) {
+/// The kernels for this processor.
+typedef struct {
+  micro_kernel *multiply;
+  gradient_kernel *sum_gradients;
+  void (*transpose)(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t columns, float *to,
+                    ptrdiff_t to_stride);
+} kernels;
+
+static kernels best_kernels(void) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd"))
-    return multiply_avx512;
+    return (kernels){multiply_avx512, sum_gradients_avx512, transpose_avx512};
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
-    return multiply_avx2;
+    return (kernels){multiply_avx2, sum_gradients_avx2, transpose_avx2};
 #endif
-  return multiply_baseline;
+  return (kernels){multiply_baseline, sum_gradients_baseline, transpose_baseline};
 }
 
 /// Copies `rows` rows of the runs' pixels between a [.., out_channels, pixels] tensor and rows of 32.
@@ -252,7 +272,7 @@ static void scatter(const float *from, ptrdiff_t pixels, const ptrdiff_t *starts
 void covpool_convolve(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t last, ptrdiff_t first_panel,
                       ptrdiff_t last_panel, float *scratch) {
   const covpool_window *w = &job->window;
-  micro_kernel *multiply = best_kernel();
+  micro_kernel *multiply = best_kernels().multiply;
   ptrdiff_t pixels = w->out_height * w->out_width, taps = taps_of(w), outputs = job->out_channels;
   ptrdiff_t all = job->batch * pixels, from = first * tile, to = least(last * tile, all);
   ptrdiff_t channels = block_channels(w), panels = panels_of(outputs);
@@ -302,6 +322,101 @@ void covpool_convolve(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t
         multiply(products, a, columns, &place);
         scatter(y, pixels, starts, runs, found, there, job->y);
       }
+    }
+  }
+}
+
+// MARK: The gradient of the weights
+
+/// Pixels whose gradients are summed at a time: 24 KB of them for 32 outputs stay in the first-level cache.
+enum { chunk_pixels = 192, output_block = 32 };
+
+static ptrdiff_t rows_of_chunk(const covpool_window *w) {
+  return w->out_width < chunk_pixels ? chunk_pixels / w->out_width : 1;
+}
+
+ptrdiff_t covpool_weight_sums_size(const covpool_convolution *job) {
+  ptrdiff_t outputs = (job->out_channels + lanes - 1) / lanes * lanes;
+  return job->window.channels * taps_of(&job->window) * outputs;
+}
+
+ptrdiff_t covpool_weight_gradient_scratch(const covpool_convolution *job) {
+  const covpool_window *w = &job->window;
+  ptrdiff_t size = rows_of_chunk(w) * w->out_width * output_block;
+  if (needs_no_copy(w)) return size;
+  ptrdiff_t s = w->stride, rows = rows_of_chunk(w) + (w->kernel_height - 1) / s;
+  ptrdiff_t pitch = (w->out_width + (w->kernel_width - 1) / s) * least(s, w->kernel_width);
+  return size + rows * pitch * least(s, w->kernel_height) * block_channels(w) + lanes;
+}
+
+/// One block of input channels and one run of output rows of an image.
+static void add_weight_gradients(const covpool_convolution *job, kernels best, const slab *rows, const float *gradient,
+                                 ptrdiff_t height, ptrdiff_t channels, float *transposed, float *sums) {
+  const covpool_window *w = &job->window;
+  ptrdiff_t taps = taps_of(w), products = channels * taps, pixels = height * w->out_width;
+  ptrdiff_t padded = (job->out_channels + lanes - 1) / lanes * lanes, all = w->out_height * w->out_width;
+  for (ptrdiff_t o = 0; o < padded; o += output_block) {
+    ptrdiff_t outputs = least(output_block, padded - o);
+    best.transpose(gradient + o * all, all, least(outputs, job->out_channels - o), pixels, transposed, outputs);
+    for (ptrdiff_t k = 0; k < products; k += panel) {
+      slab_rows a = {.height = height, .width = w->out_width, .pitch = rows->row_pitch};
+      ptrdiff_t there = least(panel, products - k);
+      for (ptrdiff_t i = 0; i < panel; i++) {
+        ptrdiff_t product = k + least(i, there - 1), c = product / taps, t = product % taps;
+        ptrdiff_t ky = t / w->kernel_width, kx = t % w->kernel_width;
+        a.starts[i] = rows->data + c * rows->channel_stride +
+                      ((ky % w->stride) * rows->rows + ky / w->stride) * rows->row_pitch +
+                      (kx % w->stride) * rows->pitch + kx / w->stride;
+      }
+      float *to = sums + k * padded + o, partial[panel * output_block];
+      if (there == panel) {
+        best.sum_gradients(&a, transposed, outputs, to, padded);
+        continue;
+      }
+      memset(partial, 0, sizeof partial);
+      for (ptrdiff_t i = 0; i < there; i++)
+        memcpy(partial + i * output_block, to + i * padded, (size_t)outputs * sizeof(float));
+      best.sum_gradients(&a, transposed, outputs, partial, output_block);
+      for (ptrdiff_t i = 0; i < there; i++)
+        memcpy(to + i * padded, partial + i * output_block, (size_t)outputs * sizeof(float));
+    }
+  }
+}
+
+void covpool_weight_gradient(const covpool_convolution *job, const float *gradient, ptrdiff_t first, ptrdiff_t last,
+                             float *sums, float *scratch) {
+  const covpool_window *w = &job->window;
+  kernels best = best_kernels();
+  ptrdiff_t pixels = w->out_height * w->out_width, channels = block_channels(w), step = rows_of_chunk(w);
+  ptrdiff_t padded = (job->out_channels + lanes - 1) / lanes * lanes;
+  float *copy = scratch + step * w->out_width * output_block;
+  for (ptrdiff_t image = first; image < last; image++) {
+    for (ptrdiff_t y = 0; y < w->out_height; y += step) {
+      ptrdiff_t end = least(y + step, w->out_height), from = image * pixels + y * w->out_width;
+      for (ptrdiff_t c0 = 0; c0 < w->channels; c0 += channels) {
+        ptrdiff_t c1 = least(c0 + channels, w->channels);
+        slab rows = {.data = job->x + (image * w->channels + c0) * pixels + y * w->out_width,
+                     .pitch = w->out_width,
+                     .row_pitch = w->out_width,
+                     .rows = w->out_height,
+                     .channel_stride = pixels};
+        if (!needs_no_copy(w)) rows = make_slab(job, from, image * pixels + end * w->out_width, c0, c1, copy);
+        add_weight_gradients(job, best, &rows, gradient + image * job->out_channels * pixels + y * w->out_width,
+                             end - y, c1 - c0, scratch, sums + c0 * taps_of(w) * padded);
+      }
+    }
+  }
+}
+
+void covpool_collect_weight_gradient(const covpool_convolution *job, const float *sums, ptrdiff_t parts,
+                                     ptrdiff_t first, ptrdiff_t last, float *gradient) {
+  ptrdiff_t products = job->window.channels * taps_of(&job->window), size = covpool_weight_sums_size(job);
+  ptrdiff_t padded = (job->out_channels + lanes - 1) / lanes * lanes;
+  for (ptrdiff_t o = first; o < last; o++) {
+    for (ptrdiff_t k = 0; k < products; k++) {
+      float sum = 0;
+      for (ptrdiff_t part = 0; part < parts; part++) sum += sums[part * size + k * padded + o];
+      gradient[o * products + k] = sum;
     }
   }
 }

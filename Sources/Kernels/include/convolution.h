@@ -47,4 +47,20 @@ ptrdiff_t covpool_convolution_scratch(const covpool_convolution *job, ptrdiff_t 
 void covpool_convolve(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t last, ptrdiff_t first_panel,
                       ptrdiff_t last_panel, float *scratch);
 
+/// Floats that the sums of one part of the weights' gradient take.
+ptrdiff_t covpool_weight_sums_size(const covpool_convolution *job);
+
+/// Floats of scratch that covpool_weight_gradient takes.
+ptrdiff_t covpool_weight_gradient_scratch(const covpool_convolution *job);
+
+/// Adds what images [first, last) contribute to the gradient of the weights, given that of the result
+/// [batch, out_channels, out_height, out_width]; uses the job's x and sizes only.
+void covpool_weight_gradient(const covpool_convolution *job, const float *gradient, ptrdiff_t first, ptrdiff_t last,
+                             float *sums, float *scratch);
+
+/// The sums of all parts, in their order, as [out_channels, channels, kernel_height, kernel_width], for output channels
+/// [first, last).
+void covpool_collect_weight_gradient(const covpool_convolution *job, const float *sums, ptrdiff_t parts,
+                                     ptrdiff_t first, ptrdiff_t last, float *gradient);
+
 #endif

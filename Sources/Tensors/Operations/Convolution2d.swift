@@ -49,7 +49,7 @@ public struct Convolution2d: TensorOperation {
     let wantsInput = application.needsGradient[0], wantsWeight = application.needsGradient[1]
     return [
       wantsInput
-        ? Tensor(x.shape) { convolutionInputGradient(shapes, gradient.pointer, weight.pointer, into: $0.baseAddress!) }
+        ? Tensor(x.shape) { convolutionInputGradient(shapes, gradient.pointer, weight, into: $0.baseAddress!) }
         : nil,
       wantsWeight
         ? Tensor(weight.shape) {

@@ -21,6 +21,18 @@ struct ConvolutionShapes {
       && geometry.pad_left == 0 && pixels == geometry.height * geometry.width
   }
 
+  /// The convolution that takes ∂Y to ∂X, where there is one.
+  var transposedGeometry: covpool_window? {
+    let top = geometry.kernel_height - 1 - geometry.pad_top, left = geometry.kernel_width - 1 - geometry.pad_left
+    guard geometry.stride == 1, top >= 0, left >= 0 else { return nil }
+    var turned = geometry
+    turned.channels = outputChannels
+    (turned.height, turned.width) = (geometry.out_height, geometry.out_width)
+    (turned.pad_top, turned.pad_left) = (top, left)
+    (turned.out_height, turned.out_width) = (geometry.height, geometry.width)
+    return turned
+  }
+
   /// The output pixels in pieces of about `size`.
   func pieces(of size: Int) -> [Range<Int>] {
     let count = max(1, (pixels + size - 1) / size)
@@ -28,12 +40,21 @@ struct ConvolutionShapes {
   }
 }
 
-/// ∂X of a convolution: Wᵀ ∂Y for each image, scattered by col2im.
+/// ∂X of a convolution. With stride 1 it is a convolution of ∂Y by the weights turned round, input and output channels
+/// exchanged; otherwise Wᵀ ∂Y for each image, scattered by col2im.
 func convolutionInputGradient<Scalar: RealScalar>(
-  _ shapes: ConvolutionShapes, _ gradient: UnsafePointer<Scalar>, _ weight: UnsafePointer<Scalar>,
+  _ shapes: ConvolutionShapes, _ gradient: UnsafePointer<Scalar>, _ weight: Tensor<Scalar>,
   into result: UnsafeMutablePointer<Scalar>
 ) {
-  let weights = MatrixView(weight, rows: shapes.outputChannels, columns: shapes.taps).transposed
+  if Scalar.self == Float.self, let geometry = shapes.transposedGeometry {
+    let taps = geometry.kernel_height * geometry.kernel_width
+    let turned = ConvolutionWeights<Scalar>(
+      weight, for: geometry, outputChannels: shapes.geometry.channels,
+      strides: (output: taps, input: shapes.taps), flipped: true)
+    return convolve(
+      geometry, batch: shapes.batch, input: gradient, weights: turned, epilogue: Epilogue(), output: result)
+  }
+  let weights = MatrixView(weight.pointer, rows: shapes.outputChannels, columns: shapes.taps).transposed
   WorkerPool.shared.forEach(shapes.batch) { image in
     let (from, to) = (gradient + image * shapes.outputSize, result + image * shapes.inputSize)
     if shapes.isPointwise {
@@ -66,8 +87,11 @@ func convolutionWeightGradient<Scalar: RealScalar>(
   _ shapes: ConvolutionShapes, _ gradient: UnsafePointer<Scalar>, _ input: UnsafePointer<Scalar>,
   into result: UnsafeMutablePointer<Scalar>
 ) {
-  let size = shapes.outputChannels * shapes.taps
   let parts = max(1, min(WorkerPool.shared.width, shapes.batch))
+  guard Scalar.self != Float.self else {
+    return weightGradient(shapes, parts, gradient.float, input.float, into: result.float)
+  }
+  let size = shapes.outputChannels * shapes.taps
   let sums = Tensor<Scalar>([parts, size]) { sums in
     let sums = sums.baseAddress!
     WorkerPool.shared.forEach(parts) { part in
@@ -100,6 +124,33 @@ func convolutionWeightGradient<Scalar: RealScalar>(
   let total = sums.pointer
   result.update(from: total, count: size)
   for part in 1..<max(parts, 1) { accumulate(total + part * size, into: result, count: size) }
+}
+
+/// The same in single precision, by the kernels of `Kernels/convolution.c`.
+private func weightGradient(
+  _ shapes: ConvolutionShapes, _ parts: Int, _ gradient: UnsafePointer<Float>, _ input: UnsafePointer<Float>,
+  into result: UnsafeMutablePointer<Float>
+) {
+  var job = covpool_convolution()
+  (job.window, job.batch, job.out_channels, job.x) = (shapes.geometry, shapes.batch, shapes.outputChannels, input)
+  let size = covpool_weight_sums_size(&job)
+  let scratchSize = covpool_weight_gradient_scratch(&job)
+  let sums = TensorStorage<Float>(count: parts * size)
+  WorkerPool.shared.forEach(parts) { part in
+    let sum = sums.pointer + part * size
+    sum.update(repeating: 0, count: size)
+    withUnsafePointer(to: job) { job in
+      withScratch(of: Float.self, scratchSize) { scratch in
+        covpool_weight_gradient(
+          job, gradient, part * shapes.batch / parts, (part + 1) * shapes.batch / parts, sum, scratch)
+      }
+    }
+  }
+  WorkerPool.shared.forEach(shapes.outputChannels) { channel in
+    withUnsafePointer(to: job) { job in
+      covpool_collect_weight_gradient(job, sums.pointer, parts, channel, channel + 1, result)
+    }
+  }
 }
 
 /// y ← y + factor · x.
