@@ -28,6 +28,10 @@ let tools: [Target] = [
   .executableTarget(
     name: "zoo-eval",
     dependencies: ["ModelZoo", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+  .executableTarget(
+    name: "training-step",
+    dependencies: ["ModelZoo", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+    path: "Benchmarks/TrainingStep"),
   .executableTarget(name: "classify", dependencies: ["ModelZoo"], path: "Examples/classify"),
 ]
 

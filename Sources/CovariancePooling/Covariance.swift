@@ -27,7 +27,7 @@ public struct Covariance: TensorOperation {
         multiplyByTranspose(
           MatrixView(centered, rows: d, columns: positions), into: output, scale: 1 / Scalar(positions))
         if isRounding(trace: trace(output, size: d), squares: squares, d: d, positions: positions, of: Scalar.self) {
-          output.update(repeating: 0, count: d * d)
+          fill(output, with: 0, count: d * d)
         }
       }
     }

@@ -66,7 +66,7 @@ public struct CovariancePower: TensorOperation {
     let (d, n, positions) = (sizes.d, sizes.rank, sizes.positions)
     let zeros = (0..<n).prefix { spectrum.values[$0] == 0 }.count
     let rank = n - zeros
-    guard rank > 0 else { return result.update(repeating: 0, count: d * positions) }
+    guard rank > 0 else { return fill(result, with: 0, count: d * positions) }
     let values = spectrum.values + zeros
     let u = MatrixView(spectrum.vectors + zeros * d, rows: rank, columns: d).transposed
     let c = MatrixView(spectrum.projections + zeros * positions, rows: rank, columns: positions)
@@ -87,7 +87,7 @@ public struct CovariancePower: TensorOperation {
       }
       multiply(u, MatrixView(m, rows: rank, columns: rank), into: left, keeping: 1)
       multiply(MatrixView(left, rows: d, columns: rank), c, into: product, scale: 2 / Double(positions))
-      for i in 0..<d * positions { result[i] = Scalar(product[i]) }
+      narrow(product, into: result, count: d * positions)
     }
   }
 
@@ -113,11 +113,11 @@ public struct CovariancePower: TensorOperation {
           trace: Scalar(total), squares: squares, d: d, positions: positions, of: Scalar.self)
         {
           spectrum?.values.update(repeating: 0, count: n)
-          return output.update(repeating: 0, count: d * d)
+          return LinearAlgebra.fill(output, with: 0, count: d * d)
         }
         guard solvers.decompose(gram, values: values) else {
           spectrum?.fill(.nan)
-          return output.update(repeating: .nan, count: d * d)
+          return LinearAlgebra.fill(output, with: .nan, count: d * d)
         }
         let cut = SpectralPower.cut(largest: values[n - 1], size: max(d, positions))
         // Eigenvectors of Σ, each times λ^(α/2): rows of `gram`, or with few positions columns of `weighted`.
@@ -131,7 +131,7 @@ public struct CovariancePower: TensorOperation {
         } else {
           power.matrix(scaling: gram, values: values, size: d, cut: cut, into: root)
         }
-        for i in 0..<d * d { output[i] = Scalar(root[i]) }
+        narrow(root, into: output, count: d * d)
         guard let spectrum else { return }
         for i in 0..<n {
           spectrum.values[i] = values[i] > cut ? values[i] : 0
@@ -175,8 +175,7 @@ private struct Spectrum {
 private func centerToDouble<Scalar: RealScalar>(
   _ x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Double>, rows: Int, columns: Int
 ) -> Double {
-  var squares = 0.0
-  for i in 0..<rows * columns { squares += Double(x[i]) * Double(x[i]) }
+  let squares = sumOfSquares(x, count: rows * columns)
   forPrecision(
     of: Scalar.self, float: { covpool_center_rows_to_double(x.float, y, rows, columns) },
     double: {

@@ -25,11 +25,11 @@ struct DropCov {
     let (batch, d) = (features.shape[0], features.shape[1])
     let covariances = Covariance().forward([features])
     var sum = 0.0
+    let rowMeans = covariances.globalAverage()
     for sample in 0..<batch {
       var (product, ofWeights, ofSums) = (0.0, 0.0, 0.0)
       for row in 0..<d {
-        let start = covariances.pointer + (sample * d + row) * d
-        let total = UnsafeBufferPointer(start: start, count: d).reduce(0) { $0 + Double($1) }
+        let total = Double(d) * Double(rowMeans.pointer[sample * d + row])
         let weight = Double(weights.pointer[sample * d + row])
         product += weight * total
         ofWeights += weight * weight

@@ -66,7 +66,7 @@ public struct MatrixPower: TensorOperation {
             }
             multiply(u.transposed, MatrixView(p, rows: d, columns: d), into: q)
             multiply(MatrixView(q, rows: d, columns: d), u, into: p)
-            for i in 0..<d * d { target[sample * d * d + i] = Scalar(p[i]) }
+            narrow(p, into: target + sample * d * d, count: d * d)
           }
         }
       }
@@ -83,12 +83,12 @@ public struct MatrixPower: TensorOperation {
     WorkerPool.shared.forEach(batch) { sample in
       withScratch(of: Double.self, 2 * d * d + d) { scratch in
         let (vectors, root, values) = (scratch, scratch + d * d, scratch + 2 * d * d)
-        for i in 0..<d * d { vectors[i] = Double(sigma[sample * d * d + i]) }
+        widen(sigma + sample * d * d, into: vectors, count: d * d)
         let output = result + sample * d * d
         let kept = spectrum.map { $0 + sample * (d * d + d) }
         guard solvers.decompose(vectors, values: values) else {
           kept?.update(repeating: .nan, count: d * d + d)
-          return output.update(repeating: .nan, count: d * d)
+          return fill(output, with: .nan, count: d * d)
         }
         let cut = SpectralPower.cut(largest: values[d - 1], size: d)
         if let kept {
@@ -96,7 +96,7 @@ public struct MatrixPower: TensorOperation {
           for i in 0..<d { kept[d * d + i] = values[i] > cut ? values[i] : 0 }
         }
         power.matrix(scaling: vectors, values: values, size: d, cut: cut, into: root)
-        for i in 0..<d * d { output[i] = Scalar(root[i]) }
+        narrow(root, into: output, count: d * d)
       }
     }
   }
@@ -106,9 +106,10 @@ public struct MatrixPower: TensorOperation {
 func symmetricPart<Scalar: RealScalar>(
   _ x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Double>, size n: Int
 ) {
+  widen(x, into: y, count: n * n)
   for i in 0..<n {
-    for j in 0...i {
-      let mean = (Double(x[i * n + j]) + Double(x[j * n + i])) / 2
+    for j in 0..<i {
+      let mean = (y[i * n + j] + y[j * n + i]) / 2
       y[i * n + j] = mean
       y[j * n + i] = mean
     }

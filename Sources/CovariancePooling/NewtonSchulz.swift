@@ -117,8 +117,7 @@ public struct NewtonSchulz: TensorOperation {
     let factor = normalizer(sigma, size: d)
     guard factor > 0 else {
       // Zero stays zero; NaN passes, for the caller to see.
-      root.update(repeating: factor == 0 ? 0 : factor, count: d * d)
-      return
+      return fill(root, with: factor == 0 ? 0 : factor, count: d * d)
     }
     scale(sigma, by: 1 / factor, into: iterates.y(0), count: d * d)
     for k in 0..<iterations {
@@ -146,7 +145,7 @@ public struct NewtonSchulz: TensorOperation {
     let d = iterates.size
     let count = d * d
     let factor = normalizer(sigma, size: d)
-    guard factor > 0 else { return result.update(repeating: factor == 0 ? 0 : factor, count: count) }
+    guard factor > 0 else { return fill(result, with: factor == 0 ? 0 : factor, count: count) }
     withScratch(of: Scalar.self, 6 * count) { scratch in
       var (dy, dz, nextDY, nextDZ) = (scratch, scratch + count, scratch + 2 * count, scratch + 3 * count)
       let (p, q) = (scratch + 4 * count, scratch + 5 * count)
@@ -169,7 +168,7 @@ public struct NewtonSchulz: TensorOperation {
           accumulate(dz, times: -0.5, into: nextDY, count: count)
         }
         if k > 0 {
-          if hasDZ { commute(dz, into: nextDZ) } else { nextDZ.update(repeating: 0, count: count) }
+          if hasDZ { commute(dz, into: nextDZ) } else { fill(nextDZ, with: 0, count: count) }
           product(iterates.y(k), dy, p)
           product(p, iterates.y(k), q)
           accumulate(q, times: -0.5, into: nextDZ, count: count)
@@ -191,9 +190,7 @@ public struct NewtonSchulz: TensorOperation {
     switch scaling {
     case .trace: return trace(sigma, size: d)
     case .frobenius:
-      var sum = 0.0
-      for i in 0..<d * d { sum += Double(sigma[i]) * Double(sigma[i]) }
-      return Scalar(sum.squareRoot())
+      return Scalar(sumOfSquares(sigma, count: d * d).squareRoot())
     }
   }
 }

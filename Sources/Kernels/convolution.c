@@ -47,8 +47,23 @@ void covpool_pack_weights(const covpool_window *w, ptrdiff_t out_channels, const
 typedef struct {
   const float *data;
   ptrdiff_t pitch, row_pitch, rows, channel_stride;
+  /// Where the pixels under each tap begin.
+  const ptrdiff_t *taps;
   int is_copy;
 } slab;
+
+/// Fills in `taps`, once for a piece: the divisions would cost as much as the products of a layer with few channels.
+static void find_taps(const covpool_window *w, const slab *shape, ptrdiff_t *taps) {
+  for (ptrdiff_t ky = 0; ky < w->kernel_height; ky++)
+    for (ptrdiff_t kx = 0; kx < w->kernel_width; kx++)
+      *taps++ = ((ky % w->stride) * shape->rows + ky / w->stride) * shape->row_pitch + (kx % w->stride) * shape->pitch +
+                kx / w->stride;
+}
+
+/// Floats of scratch that the taps take.
+static ptrdiff_t taps_size(const covpool_window *w) {
+  return (ptrdiff_t)(taps_of(w) * sizeof(ptrdiff_t) / sizeof(float) + lanes - 1) / lanes * lanes;
+}
 
 /// Whether the input is its own slab.
 static int needs_no_copy(const covpool_window *w) {
@@ -79,7 +94,7 @@ static slab slab_shape(const covpool_window *w, ptrdiff_t first, ptrdiff_t last)
 
 ptrdiff_t covpool_convolution_scratch(const covpool_convolution *job, ptrdiff_t tiles) {
   const covpool_window *w = &job->window;
-  ptrdiff_t panel_size = block_channels(w) * taps_of(w) * tile + lanes;
+  ptrdiff_t panel_size = block_channels(w) * taps_of(w) * tile + lanes + taps_size(w);
   if (needs_no_copy(w)) return panel_size;
   // A piece may begin and end inside a row and touch one more image than it fills.
   ptrdiff_t pixels = w->out_height * w->out_width, s = w->stride;
@@ -87,49 +102,6 @@ ptrdiff_t covpool_convolution_scratch(const covpool_convolution *job, ptrdiff_t 
   rows += images * ((w->kernel_height - 1) / s + 1);
   ptrdiff_t pitch = (w->out_width + (w->kernel_width - 1) / s) * least(s, w->kernel_width);
   return panel_size + rows * pitch * least(s, w->kernel_height) * block_channels(w) + lanes;
-}
-
-/// One row of the slab: input columns column, column + stride, ..., 0 where they are in the padding.
-static void copy_row(const float *row, ptrdiff_t width, ptrdiff_t stride, ptrdiff_t column, ptrdiff_t count,
-                     float *out) {
-  ptrdiff_t i = 0;
-  for (; i < count && column + i * stride < 0; i++) out[i] = 0;
-  ptrdiff_t inside = width > column ? least(count, (width - column + stride - 1) / stride) : 0;
-  if (stride == 1) {
-    if (inside > i) memcpy(out + i, row + column + i, (size_t)(inside - i) * sizeof(float));
-    if (inside > i) i = inside;
-  } else {
-    for (; i < inside; i++) out[i] = row[column + i * stride];
-  }
-  for (; i < count; i++) out[i] = 0;
-}
-
-static slab make_slab(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t last, ptrdiff_t c0, ptrdiff_t c1,
-                      float *out) {
-  const covpool_window *w = &job->window;
-  ptrdiff_t s = w->stride, pixels = w->out_height * w->out_width;
-  slab result = slab_shape(w, first, last);
-  result.data = out;
-  for (ptrdiff_t c = c0; c < c1; c++) {
-    for (ptrdiff_t ry = 0; ry < least(s, w->kernel_height); ry++) {
-      for (ptrdiff_t image = first / pixels; image * pixels < last; image++) {
-        const float *plane = job->x + (image * w->channels + c) * w->height * w->width;
-        ptrdiff_t from, to;
-        rows_of(w, image, first, last, &from, &to);
-        for (ptrdiff_t q = from; q < to + (w->kernel_height - 1) / s; q++) {
-          ptrdiff_t y = q * s + ry - w->pad_top;
-          for (ptrdiff_t rx = 0; rx < least(s, w->kernel_width); rx++, out += result.pitch) {
-            if (y < 0 || y >= w->height) {
-              memset(out, 0, (size_t)result.pitch * sizeof(float));
-            } else {
-              copy_row(plane + y * w->width, w->width, s, rx - w->pad_left, result.pitch, out);
-            }
-          }
-        }
-      }
-    }
-  }
-  return result;
 }
 
 // MARK: Tiles
@@ -171,29 +143,6 @@ static int find_runs(const covpool_convolution *job, const slab *from, ptrdiff_t
   return found;
 }
 
-/// Rows (channel, tap) of 32 pixels. A run is copied 16 wide; what is too much is overwritten by the run after it.
-static void pack_tile(const covpool_window *w, const slab *from, ptrdiff_t channels, const run *runs, int count,
-                      float *out) {
-  int exact = 0;
-  for (int i = 0; i < count; i++) exact |= runs[i].is_exact;
-  for (ptrdiff_t c = 0; c < channels; c++) {
-    for (ptrdiff_t ky = 0; ky < w->kernel_height; ky++) {
-      for (ptrdiff_t kx = 0; kx < w->kernel_width; kx++, out += tile) {
-        const float *source = from->data + c * from->channel_stride +
-                              ((ky % w->stride) * from->rows + ky / w->stride) * from->row_pitch +
-                              (kx % w->stride) * from->pitch + kx / w->stride;
-        if (exact) {
-          for (int i = 0; i < count; i++)
-            memcpy(out + runs[i].start, source + runs[i].source, (size_t)runs[i].count * sizeof(float));
-        } else {
-          for (int i = 0; i < count; i++)
-            memcpy(out + runs[i].start, source + runs[i].source, lanes * sizeof(float));
-        }
-      }
-    }
-  }
-}
-
 /// Where a panel's products go, and what happens to them.
 typedef struct {
   float *y;
@@ -213,7 +162,9 @@ typedef struct {
 typedef void gradient_kernel(const slab_rows *a, const float *gradients, ptrdiff_t outputs, float *sums,
                              ptrdiff_t stride);
 
-// One panel times one tile for each class of processor.
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+// The loops for each class of processor.
 #if defined(__x86_64__)
 #define VECTOR_BYTES 64
 #define ACROSS 2
@@ -234,6 +185,10 @@ typedef void gradient_kernel(const slab_rows *a, const float *gradients, ptrdiff
 
 /// The kernels for this processor.
 typedef struct {
+  slab (*make_slab)(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t last, ptrdiff_t c0, ptrdiff_t c1,
+                    float *out);
+  void (*pack_tile)(const covpool_window *w, const slab *from, ptrdiff_t channels, const run *runs, int count,
+                    float *out);
   micro_kernel *multiply;
   gradient_kernel *sum_gradients;
   void (*transpose)(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t columns, float *to,
@@ -245,11 +200,11 @@ static kernels best_kernels(void) {
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd"))
-    return (kernels){multiply_avx512, sum_gradients_avx512, transpose_avx512};
+    return (kernels){make_slab_avx512, pack_tile_avx512, multiply_avx512, sum_gradients_avx512, transpose_avx512};
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
-    return (kernels){multiply_avx2, sum_gradients_avx2, transpose_avx2};
+    return (kernels){make_slab_avx2, pack_tile_avx2, multiply_avx2, sum_gradients_avx2, transpose_avx2};
 #endif
-  return (kernels){multiply_baseline, sum_gradients_baseline, transpose_baseline};
+  return (kernels){make_slab_baseline, pack_tile_baseline, multiply_baseline, sum_gradients_baseline, transpose_baseline};
 }
 
 /// Copies `rows` rows of the runs' pixels between a [.., out_channels, pixels] tensor and rows of 32.
@@ -272,22 +227,25 @@ static void scatter(const float *from, ptrdiff_t pixels, const ptrdiff_t *starts
 void covpool_convolve(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t last, ptrdiff_t first_panel,
                       ptrdiff_t last_panel, float *scratch) {
   const covpool_window *w = &job->window;
-  micro_kernel *multiply = best_kernels().multiply;
+  kernels best = best_kernels();
   ptrdiff_t pixels = w->out_height * w->out_width, taps = taps_of(w), outputs = job->out_channels;
   ptrdiff_t all = job->batch * pixels, from = first * tile, to = least(last * tile, all);
   ptrdiff_t channels = block_channels(w), panels = panels_of(outputs);
-  float *columns = scratch, *copy = scratch + channels * taps * tile + lanes;
+  ptrdiff_t *tap_offsets = (ptrdiff_t *)scratch;
+  float *columns = scratch + taps_size(w), *copy = columns + channels * taps * tile + lanes;
   for (ptrdiff_t c0 = 0; c0 < w->channels; c0 += channels) {
     ptrdiff_t c1 = least(c0 + channels, w->channels), products = (c1 - c0) * taps;
     const float *weights = job->weights + c0 * taps * panels * panel;
     slab rows = {.data = job->x + c0 * pixels, .channel_stride = pixels};
-    if (!needs_no_copy(w)) rows = make_slab(job, from, to, c0, c1, copy);
+    if (!needs_no_copy(w)) rows = best.make_slab(job, from, to, c0, c1, copy);
+    find_taps(w, &rows, tap_offsets);
+    rows.taps = tap_offsets;
     int is_last = c1 == w->channels;
     for (ptrdiff_t p = from; p < to; p += tile) {
       ptrdiff_t count = least(tile, to - p), image = p / pixels;
       run runs[tile];
       int found = find_runs(job, &rows, from, to, p, count, runs);
-      pack_tile(w, &rows, c1 - c0, runs, found, columns);
+      best.pack_tile(w, &rows, c1 - c0, runs, found, columns);
       // A whole tile inside one image is stored where it belongs; of others a copy is.
       int is_whole = count == tile && (p + tile - 1) / pixels == image;
       for (ptrdiff_t o = first_panel; o < last_panel; o++) {
@@ -302,7 +260,7 @@ void covpool_convolve(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t
           place.y = job->y + start;
           place.residual = is_last && job->residual ? job->residual + start : 0;
           place.stride = pixels;
-          multiply(products, a, columns, &place);
+          best.multiply(products, a, columns, &place);
           continue;
         }
         ptrdiff_t starts[tile];
@@ -319,7 +277,7 @@ void covpool_convolve(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t
           gather(job->residual, pixels, starts, runs, found, there, residual);
           place.residual = residual;
         }
-        multiply(products, a, columns, &place);
+        best.multiply(products, a, columns, &place);
         scatter(y, pixels, starts, runs, found, there, job->y);
       }
     }
@@ -342,7 +300,7 @@ ptrdiff_t covpool_weight_sums_size(const covpool_convolution *job) {
 
 ptrdiff_t covpool_weight_gradient_scratch(const covpool_convolution *job) {
   const covpool_window *w = &job->window;
-  ptrdiff_t size = rows_of_chunk(w) * w->out_width * output_block;
+  ptrdiff_t size = rows_of_chunk(w) * w->out_width * output_block + taps_size(w);
   if (needs_no_copy(w)) return size;
   ptrdiff_t s = w->stride, rows = rows_of_chunk(w) + (w->kernel_height - 1) / s;
   ptrdiff_t pitch = (w->out_width + (w->kernel_width - 1) / s) * least(s, w->kernel_width);
@@ -358,15 +316,19 @@ static void add_weight_gradients(const covpool_convolution *job, kernels best, c
   for (ptrdiff_t o = 0; o < padded; o += output_block) {
     ptrdiff_t outputs = least(output_block, padded - o);
     best.transpose(gradient + o * all, all, least(outputs, job->out_channels - o), pixels, transposed, outputs);
-    for (ptrdiff_t k = 0; k < products; k += panel) {
+    for (ptrdiff_t k = 0, c = 0, t = 0; k < products; k += panel) {
       slab_rows a = {.height = height, .width = w->out_width, .pitch = rows->row_pitch};
       ptrdiff_t there = least(panel, products - k);
       for (ptrdiff_t i = 0; i < panel; i++) {
-        ptrdiff_t product = k + least(i, there - 1), c = product / taps, t = product % taps;
-        ptrdiff_t ky = t / w->kernel_width, kx = t % w->kernel_width;
-        a.starts[i] = rows->data + c * rows->channel_stride +
-                      ((ky % w->stride) * rows->rows + ky / w->stride) * rows->row_pitch +
-                      (kx % w->stride) * rows->pitch + kx / w->stride;
+        a.starts[i] = rows->data + c * rows->channel_stride + rows->taps[t];
+        if (i < there - 1 && ++t == taps) {
+          t = 0;
+          c++;
+        }
+      }
+      if (++t == taps) {
+        t = 0;
+        c++;
       }
       float *to = sums + k * padded + o, partial[panel * output_block];
       if (there == panel) {
@@ -389,7 +351,8 @@ void covpool_weight_gradient(const covpool_convolution *job, const float *gradie
   kernels best = best_kernels();
   ptrdiff_t pixels = w->out_height * w->out_width, channels = block_channels(w), step = rows_of_chunk(w);
   ptrdiff_t padded = (job->out_channels + lanes - 1) / lanes * lanes;
-  float *copy = scratch + step * w->out_width * output_block;
+  ptrdiff_t *tap_offsets = (ptrdiff_t *)scratch;
+  float *transposed = scratch + taps_size(w), *copy = transposed + step * w->out_width * output_block;
   for (ptrdiff_t image = first; image < last; image++) {
     for (ptrdiff_t y = 0; y < w->out_height; y += step) {
       ptrdiff_t end = least(y + step, w->out_height), from = image * pixels + y * w->out_width;
@@ -400,9 +363,11 @@ void covpool_weight_gradient(const covpool_convolution *job, const float *gradie
                      .row_pitch = w->out_width,
                      .rows = w->out_height,
                      .channel_stride = pixels};
-        if (!needs_no_copy(w)) rows = make_slab(job, from, image * pixels + end * w->out_width, c0, c1, copy);
+        if (!needs_no_copy(w)) rows = best.make_slab(job, from, image * pixels + end * w->out_width, c0, c1, copy);
+        find_taps(w, &rows, tap_offsets);
+        rows.taps = tap_offsets;
         add_weight_gradients(job, best, &rows, gradient + image * job->out_channels * pixels + y * w->out_width,
-                             end - y, c1 - c0, scratch, sums + c0 * taps_of(w) * padded);
+                             end - y, c1 - c0, transposed, sums + c0 * taps_of(w) * padded);
       }
     }
   }

@@ -1,5 +1,88 @@
-// The innermost loops of convolution and of its weights' gradient, in vectors of VECTOR_BYTES, ACROSS of them side by side:
+// The inner loops of convolution and of its weights' gradient, in vectors of VECTOR_BYTES, ACROSS of them side by side:
 // sums stay in registers. convolution.c includes this file once for each class of processor.
+
+/// Sixteen neighbouring floats.
+typedef float NAMED(chunk) __attribute__((vector_size(64), aligned(4), may_alias));
+
+/// One row of the slab: input columns column, column + stride, ..., 0 where they are in the padding. May write up to 16
+/// floats past the row, which the next row overwrites, and reads nothing from `limit` on.
+TARGET static inline void NAMED(copy_row)(const float *row, ptrdiff_t width, ptrdiff_t stride, ptrdiff_t column,
+                                          ptrdiff_t count, const float *limit, float *out) {
+  ptrdiff_t before = column < 0 ? -column : 0, inside = width > column ? width - column : 0;
+  if (stride > 1) {
+    before = (before + stride - 1) / stride;
+    inside = (inside + stride - 1) / stride;
+  }
+  before = least(before, count);
+  inside = least(inside, count);
+  for (ptrdiff_t i = 0; i < before; i += lanes) *(NAMED(chunk) *)(out + i) = (NAMED(chunk)){0};
+  ptrdiff_t i = before;
+  if (stride == 1) {
+    const float *from = row + column;
+    for (; i < inside && from + i + lanes <= limit; i += lanes)
+      *(NAMED(chunk) *)(out + i) = *(const NAMED(chunk) *)(from + i);
+    for (; i < inside; i++) out[i] = from[i];
+  } else {
+    for (; i < inside; i++) out[i] = row[column + i * stride];
+  }
+  for (i = inside > before ? inside : before; i < count; i += lanes) *(NAMED(chunk) *)(out + i) = (NAMED(chunk)){0};
+}
+
+TARGET static slab NAMED(make_slab)(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t last, ptrdiff_t c0, ptrdiff_t c1,
+                      float *out) {
+  const covpool_window *w = &job->window;
+  ptrdiff_t s = w->stride, pixels = w->out_height * w->out_width;
+  slab result = slab_shape(w, first, last);
+  const float *limit = job->x + job->batch * w->channels * w->height * w->width;
+  result.data = out;
+  for (ptrdiff_t c = c0; c < c1; c++) {
+    for (ptrdiff_t ry = 0; ry < least(s, w->kernel_height); ry++) {
+      for (ptrdiff_t image = first / pixels; image * pixels < last; image++) {
+        const float *plane = job->x + (image * w->channels + c) * w->height * w->width;
+        ptrdiff_t from, to;
+        rows_of(w, image, first, last, &from, &to);
+        for (ptrdiff_t q = from; q < to + (w->kernel_height - 1) / s; q++) {
+          ptrdiff_t y = q * s + ry - w->pad_top;
+          for (ptrdiff_t rx = 0; rx < least(s, w->kernel_width); rx++, out += result.pitch) {
+            if (y < 0 || y >= w->height) {
+              for (ptrdiff_t i = 0; i < result.pitch; i += lanes) *(NAMED(chunk) *)(out + i) = (NAMED(chunk)){0};
+            } else {
+              NAMED(copy_row)(plane + y * w->width, w->width, s, rx - w->pad_left, result.pitch, limit, out);
+            }
+          }
+        }
+      }
+    }
+  }
+  return result;
+}
+
+/// Rows (channel, tap) of 32 pixels. A run is copied 16 wide; what is too much is overwritten by the run after it.
+TARGET static void NAMED(pack_tile)(const covpool_window *w, const slab *from, ptrdiff_t channels, const run *runs, int count,
+                      float *out) {
+  int exact = 0;
+  for (int i = 0; i < count; i++) exact |= runs[i].is_exact;
+  ptrdiff_t taps = taps_of(w);
+  for (ptrdiff_t c = 0; c < channels; c++) {
+    const float *plane = from->data + c * from->channel_stride;
+    if (exact) {
+      for (ptrdiff_t t = 0; t < taps; t++, out += tile)
+        for (int i = 0; i < count; i++)
+          memcpy(out + runs[i].start, plane + from->taps[t] + runs[i].source, (size_t)runs[i].count * sizeof(float));
+    } else if (count == 2) {
+      const float *one = plane + runs[0].source, *two = plane + runs[1].source;
+      ptrdiff_t second = runs[1].start;
+      for (ptrdiff_t t = 0; t < taps; t++, out += tile) {
+        *(NAMED(chunk) *)out = *(const NAMED(chunk) *)(one + from->taps[t]);
+        *(NAMED(chunk) *)(out + second) = *(const NAMED(chunk) *)(two + from->taps[t]);
+      }
+    } else {
+      for (ptrdiff_t t = 0; t < taps; t++, out += tile)
+        for (int i = 0; i < count; i++)
+          *(NAMED(chunk) *)(out + runs[i].start) = *(const NAMED(chunk) *)(plane + from->taps[t] + runs[i].source);
+    }
+  }
+}
 
 /// Eight output channels times 32 pixels.
 TARGET static void NAMED(multiply)(ptrdiff_t count, const float *a, const float *b, const target *to) {
@@ -9,26 +92,19 @@ TARGET static void NAMED(multiply)(ptrdiff_t count, const float *a, const float 
   for (int column = 0; column < tile; column += width * ACROSS) {
     vector sum[panel][ACROSS];
     float *y = to->y + column;
-#pragma clang loop unroll(full)
-    for (int i = 0; i < panel; i++)
-#pragma clang loop unroll(full)
-      for (int j = 0; j < ACROSS; j++)
+      UNROLL for (int i = 0; i < panel; i++)
+      UNROLL for (int j = 0; j < ACROSS; j++)
         sum[i][j] = to->accumulates ? *(const vector *)(y + i * to->stride + j * width) : (vector){0};
     const float *left = a, *right = b + column;
     for (ptrdiff_t k = 0; k < count; k++, left += panel, right += tile) {
       vector x[ACROSS];
-#pragma clang loop unroll(full)
-      for (int j = 0; j < ACROSS; j++) x[j] = *(const vector *)(right + j * width);
-#pragma clang loop unroll(full)
-      for (int i = 0; i < panel; i++)
-#pragma clang loop unroll(full)
-        for (int j = 0; j < ACROSS; j++) sum[i][j] += left[i] * x[j];
+      UNROLL for (int j = 0; j < ACROSS; j++) x[j] = *(const vector *)(right + j * width);
+      UNROLL for (int i = 0; i < panel; i++)
+      UNROLL for (int j = 0; j < ACROSS; j++) sum[i][j] += left[i] * x[j];
     }
     const float *residual = to->residual ? to->residual + column : 0;
-#pragma clang loop unroll(full)
-    for (int i = 0; i < panel; i++)
-#pragma clang loop unroll(full)
-      for (int j = 0; j < ACROSS; j++) {
+      UNROLL for (int i = 0; i < panel; i++)
+      UNROLL for (int j = 0; j < ACROSS; j++) {
         vector v = sum[i][j];
         if (to->bias) v += to->bias[i];
         if (residual) v += *(const vector *)(residual + i * to->stride + j * width);
@@ -44,28 +120,39 @@ TARGET static void NAMED(sum_gradients)(const slab_rows *a, const float *gradien
   typedef float vector __attribute__((vector_size(VECTOR_BYTES), aligned(4)));
   enum { width = VECTOR_BYTES / 4 };
   ptrdiff_t column = 0;
-#define SUM(across)                                                                                                    \
-  vector sum[panel][across];                                                                                           \
-  _Pragma("clang loop unroll(full)") for (int i = 0; i < panel; i++) _Pragma("clang loop unroll(full)") for (          \
-      int j = 0; j < across; j++) sum[i][j] = *(const vector *)(sums + i * stride + column + j * width);               \
+  // With one vector across, two pixels at a time: eight sums alone would wait for each other.
+#define SUM(across, pixels)                                                                                            \
+  vector sum[pixels][panel][across];                                                                                   \
+  UNROLL for (int i = 0; i < panel; i++) UNROLL for (int j = 0; j < across; j++) {                                     \
+    sum[0][i][j] = *(const vector *)(sums + i * stride + column + j * width);                                          \
+    UNROLL for (int p = 1; p < pixels; p++) sum[p][i][j] = (vector){0};                                                \
+  }                                                                                                                    \
   for (ptrdiff_t y = 0; y < a->height; y++) {                                                                          \
     const float *g = gradients + y * a->width * outputs + column, *rows[panel];                                        \
-    for (int i = 0; i < panel; i++) rows[i] = a->starts[i] + y * a->pitch;                                             \
-    for (ptrdiff_t x = 0; x < a->width; x++, g += outputs) {                                                           \
-      vector v[across];                                                                                                \
-      _Pragma("clang loop unroll(full)") for (int j = 0; j < across; j++) v[j] = *(const vector *)(g + j * width);     \
-      _Pragma("clang loop unroll(full)") for (int i = 0; i < panel; i++)                                               \
-          _Pragma("clang loop unroll(full)") for (int j = 0; j < across; j++) sum[i][j] += rows[i][x] * v[j];          \
+    UNROLL for (int i = 0; i < panel; i++) rows[i] = a->starts[i] + y * a->pitch;                                      \
+    ptrdiff_t x = 0;                                                                                                   \
+    for (; x + pixels <= a->width; x += pixels, g += pixels * outputs) {                                               \
+      UNROLL for (int p = 0; p < pixels; p++) {                                                                        \
+        vector v[across];                                                                                              \
+        UNROLL for (int j = 0; j < across; j++) v[j] = *(const vector *)(g + p * outputs + j * width);                 \
+        UNROLL for (int i = 0; i < panel; i++) UNROLL for (int j = 0; j < across; j++) sum[p][i][j] +=                 \
+            rows[i][x + p] * v[j];                                                                                     \
+      }                                                                                                                \
     }                                                                                                                  \
+    for (; x < a->width; x++, g += outputs)                                                                            \
+      UNROLL for (int i = 0; i < panel; i++) UNROLL for (int j = 0; j < across; j++) sum[0][i][j] +=                   \
+          rows[i][x] * *(const vector *)(g + j * width);                                                               \
   }                                                                                                                    \
-  _Pragma("clang loop unroll(full)") for (int i = 0; i < panel; i++) _Pragma("clang loop unroll(full)") for (          \
-      int j = 0; j < across; j++) *(vector *)(sums + i * stride + column + j * width) = sum[i][j];
+  UNROLL for (int i = 0; i < panel; i++) UNROLL for (int j = 0; j < across; j++) {                                     \
+    UNROLL for (int p = 1; p < pixels; p++) sum[0][i][j] += sum[p][i][j];                                              \
+    *(vector *)(sums + i * stride + column + j * width) = sum[0][i][j];                                                \
+  }
   for (; column + width * ACROSS <= outputs; column += width * ACROSS) {
-    SUM(ACROSS)
+    SUM(ACROSS, 1)
   }
 #if ACROSS > 1
   for (; column < outputs; column += width) {
-    SUM(1)
+    SUM(1, 2)
   }
 #endif
 #undef SUM
@@ -80,21 +167,16 @@ TARGET static void NAMED(transpose)(const float *from, ptrdiff_t stride, ptrdiff
     ptrdiff_t there = least(16, rows - r), c = 0;
     for (; there == 16 && c + 16 <= columns; c += 16) {
       sixteen m[16], n[16];
-#pragma clang loop unroll(full)
-      for (int i = 0; i < 16; i++) m[i] = *(const sixteen *)(from + (r + i) * stride + c);
-#pragma clang loop unroll(full)
-      for (int round = 0; round < 4; round++) {
-#pragma clang loop unroll(full)
-        for (int i = 0; i < 8; i++) {
+      UNROLL for (int i = 0; i < 16; i++) m[i] = *(const sixteen *)(from + (r + i) * stride + c);
+      UNROLL for (int round = 0; round < 4; round++) {
+      UNROLL for (int i = 0; i < 8; i++) {
           n[2 * i] = __builtin_shufflevector(m[i], m[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
           n[2 * i + 1] =
               __builtin_shufflevector(m[i], m[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
         }
-#pragma clang loop unroll(full)
-        for (int i = 0; i < 16; i++) m[i] = n[i];
+      UNROLL for (int i = 0; i < 16; i++) m[i] = n[i];
       }
-#pragma clang loop unroll(full)
-      for (int i = 0; i < 16; i++) *(sixteen *)(to + (c + i) * to_stride + r) = m[i];
+      UNROLL for (int i = 0; i < 16; i++) *(sixteen *)(to + (c + i) * to_stride + r) = m[i];
     }
     for (; c < columns; c++)
       for (ptrdiff_t i = 0; i < 16; i++) to[c * to_stride + r + i] = i < there ? from[(r + i) * stride + c] : 0;

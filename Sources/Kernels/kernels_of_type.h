@@ -434,3 +434,35 @@ KERNEL void NAME(adamw_step)(T *w, const T *g, T *m, T *v, T shrink, T beta1, T 
 KERNEL void NAME(blend)(const T *x, T keep, T *y, ptrdiff_t count) {
   for (ptrdiff_t i = 0; i < count; i++) y[i] = keep * y[i] + (1 - keep) * x[i];
 }
+
+KERNEL void NAME(to_double)(const T *x, double *y, ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; i++) y[i] = (double)x[i];
+}
+
+KERNEL void NAME(from_double)(const double *x, T *y, ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; i++) y[i] = (T)x[i];
+}
+
+KERNEL void NAME(pad_channels)(const covpool_window *w, const T *x, ptrdiff_t before, ptrdiff_t after, T *y) {
+  ptrdiff_t plane = w->out_height * w->out_width;
+  memset(y, 0, (size_t)(before * plane) * sizeof(T));
+  y += before * plane;
+  for (ptrdiff_t c = 0; c < w->channels; c++)
+    for (ptrdiff_t row = 0; row < w->out_height; row++) {
+      const T *from = x + (c * w->height + row * w->stride) * w->width;
+      for (ptrdiff_t i = 0; i < w->out_width; i++) *y++ = from[i * w->stride];
+    }
+  memset(y, 0, (size_t)(after * plane) * sizeof(T));
+}
+
+KERNEL void NAME(pad_channels_gradient)(const covpool_window *w, const T *gradient, ptrdiff_t before, ptrdiff_t after,
+                                        T *x_gradient) {
+  (void)after;
+  gradient += before * w->out_height * w->out_width;
+  memset(x_gradient, 0, (size_t)(w->channels * w->height * w->width) * sizeof(T));
+  for (ptrdiff_t c = 0; c < w->channels; c++)
+    for (ptrdiff_t row = 0; row < w->out_height; row++) {
+      T *to = x_gradient + (c * w->height + row * w->stride) * w->width;
+      for (ptrdiff_t i = 0; i < w->out_width; i++) to[i * w->stride] = *gradient++;
+    }
+}

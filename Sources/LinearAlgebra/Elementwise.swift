@@ -19,3 +19,31 @@ package func multiplyRows<Scalar: RealScalar>(
       double: { covpool_scale_f64(from.double, Double(factors[row]), to.double, columns) })
   }
 }
+
+/// Sets `count` scalars to `value`. Quick in unspecialised generic code, where a loop is not.
+package func fill<Scalar: RealScalar>(_ y: UnsafeMutablePointer<Scalar>, with value: Scalar, count: Int) {
+  forPrecision(
+    of: Scalar.self, float: { y.float.update(repeating: Float(value), count: count) },
+    double: { y.double.update(repeating: Double(value), count: count) })
+}
+
+/// Copies scalars of either precision to double precision.
+package func widen<Scalar: RealScalar>(_ x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Double>, count: Int) {
+  forPrecision(
+    of: Scalar.self, float: { covpool_to_double_f32(x.float, y, count) },
+    double: { covpool_to_double_f64(x.double, y, count) })
+}
+
+/// Copies double-precision numbers to scalars of either precision, rounding them.
+package func narrow<Scalar: RealScalar>(_ x: UnsafePointer<Double>, into y: UnsafeMutablePointer<Scalar>, count: Int) {
+  forPrecision(
+    of: Scalar.self, float: { covpool_from_double_f32(x, y.float, count) },
+    double: { covpool_from_double_f64(x, y.double, count) })
+}
+
+/// Σ x², in double precision.
+package func sumOfSquares<Scalar: RealScalar>(_ x: UnsafePointer<Scalar>, count: Int) -> Double {
+  forPrecision(
+    of: Scalar.self, float: { covpool_dot_f32(x.float, x.float, count) },
+    double: { covpool_dot_f64(x.double, x.double, count) })
+}

@@ -89,3 +89,16 @@ public func valueWithGradients<Network: Module>(
   return StepResult(
     value: value.detached, gradients: Gradients(names: names, tensors: tensors), updates: updates, metrics: metrics)
 }
+
+extension Module {
+  /// Gives tensors new values by name: the `updates` of a step.
+  public mutating func assign(_ values: [(name: String, tensor: Tensor<Scalar>)]) {
+    guard !values.isEmpty else { return }
+    let byName = Dictionary(values.map { ($0.name, $0.tensor) }, uniquingKeysWith: { $1 })
+    forEachTensor { description, tensor in
+      guard let value = byName[description.name] else { return }
+      precondition(value.shape == tensor.shape, "\(description.name) is \(tensor.shape), not \(value.shape)")
+      tensor = value
+    }
+  }
+}

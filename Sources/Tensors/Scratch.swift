@@ -1,4 +1,5 @@
 import Foundation
+import Kernels
 
 /// Working memory that each thread keeps and grows: what a piece of work needs while it runs, not cleared.
 private final class Scratch {
@@ -51,3 +52,6 @@ package func withScratch<Scalar: BitwiseCopyable, Result>(
   scratch.grow(to: max(count, 1) * MemoryLayout<Scalar>.stride)
   return try body(scratch.memory.baseAddress!.bindMemory(to: Scalar.self, capacity: max(count, 1)))
 }
+
+/// Makes a process that trains keep freed memory for its next step, where the C library can. For the whole process.
+public func keepFreedMemory() { covpool_keep_freed_memory() }

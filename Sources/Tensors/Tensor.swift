@@ -38,7 +38,7 @@ public struct Tensor<Scalar: RealScalar>: Sendable {
 
   /// A tensor filled with one number.
   public init(_ shape: Shape, repeating value: Scalar) {
-    self.init(shape) { $0.initialize(repeating: value) }
+    self.init(shape) { if let start = $0.baseAddress { fill(start, with: value, count: $0.count) } }
   }
 
   /// A tensor of rank 0.

@@ -94,6 +94,14 @@ typedef struct {
                                    ptrdiff_t count);                                                                   \
   /* y = keep * y + (1 - keep) * x. */                                                                                 \
   void covpool_blend_##suffix(const T *x, T keep, T *y, ptrdiff_t count);                                              \
+  void covpool_to_double_##suffix(const T *x, double *y, ptrdiff_t count);                                             \
+  void covpool_from_double_##suffix(const double *x, T *y, ptrdiff_t count);                                           \
+  /* Each plane of [.., planes_out] from every stride-th pixel of a plane of x, or 0 before `before` and after its planes;  \
+     one image. */                                                                                                     \
+  void covpool_pad_channels_##suffix(const covpool_window *w, const T *x, ptrdiff_t before, ptrdiff_t after, T *y);    \
+  /* The transpose of it: zeros, and the gradient on every stride-th pixel. */                                         \
+  void covpool_pad_channels_gradient_##suffix(const covpool_window *w, const T *gradient, ptrdiff_t before,            \
+                                              ptrdiff_t after, T *x_gradient);                                         \
   /* Whether no number is NaN or infinite. */                                                                          \
   int covpool_all_finite_##suffix(const T *x, ptrdiff_t count);
 

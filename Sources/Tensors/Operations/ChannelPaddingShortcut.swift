@@ -1,3 +1,5 @@
+import Kernels
+
 /// The parameter-free shortcut of CIFAR ResNets: every `stride`-th pixel, channels of zeros before and after.
 ///
 /// Input `[B, C, H, W]`, result `[B, C + before + after, ⌈H / stride⌉, ⌈W / stride⌉]`. He et al. 2015, §4.2, option A.
@@ -19,46 +21,46 @@ public struct ChannelPaddingShortcut: TensorOperation {
   }
 
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
-    let (x, shape) = (inputs[0].pointer, inputs[0].shape)
-    let out = outputShape([shape])
-    let (inputPlane, outputPlane) = (shape[2] * shape[3], out[2] * out[3])
-    let y = result.baseAddress!
-    for image in 0..<out[0] {
-      for channel in 0..<out[1] {
-        let plane = y + (image * out[1] + channel) * outputPlane
-        guard channel >= before && channel < before + shape[1] else {
-          plane.update(repeating: 0, count: outputPlane)
-          continue
-        }
-        let source = x + (image * shape[1] + channel - before) * inputPlane
-        for row in 0..<out[2] {
-          for column in 0..<out[3] {
-            plane[row * out[3] + column] = source[row * stride * shape[3] + column * stride]
-          }
-        }
-      }
+    let (x, y, shape) = (inputs[0].pointer, result.baseAddress!, inputs[0].shape)
+    forEachImage(shape) { geometry, input, output in
+      forPrecision(
+        of: Scalar.self,
+        float: { covpool_pad_channels_f32(geometry, (x + input).float, before, after, (y + output).float) },
+        double: { covpool_pad_channels_f64(geometry, (x + input).double, before, after, (y + output).double) })
     }
   }
 
   public var pullbackNeeds: PullbackNeeds { [] }
 
+  /// The gradient where a pixel was kept, 0 elsewhere.
   public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
-    let (shape, out, g) = (application.inputs[0].shape, gradient.shape, gradient.pointer)
+    let (shape, g) = (application.inputs[0].shape, gradient.pointer)
     return [
       Tensor(shape) { result in
-        result.update(repeating: 0)
-        for image in 0..<shape[0] {
-          for channel in 0..<shape[1] {
-            let from = (image * out[1] + before + channel) * out[2] * out[3]
-            let to = (image * shape[1] + channel) * shape[2] * shape[3]
-            for row in 0..<out[2] {
-              for column in 0..<out[3] {
-                result[to + row * stride * shape[3] + column * stride] = g[from + row * out[3] + column]
-              }
-            }
-          }
+        let target = result.baseAddress!
+        forEachImage(shape) { geometry, input, output in
+          forPrecision(
+            of: Scalar.self,
+            float: {
+              covpool_pad_channels_gradient_f32(geometry, (g + output).float, before, after, (target + input).float)
+            },
+            double: {
+              covpool_pad_channels_gradient_f64(geometry, (g + output).double, before, after, (target + input).double)
+            })
         }
       }
     ]
+  }
+
+  /// Calls `body` with the sizes and each image's offsets in input and result.
+  private func forEachImage(_ x: Shape, _ body: (UnsafePointer<covpool_window>, Int, Int) -> Void) {
+    let out = outputShape([x])
+    let geometry = Window(height: 1, width: 1, stride: stride, padding: .symmetric(0)).geometry(
+      channels: x[1], height: x[2], width: x[3])
+    WorkerPool.shared.forEach(x[0]) { image in
+      withUnsafePointer(to: geometry) {
+        body($0, image * x[1] * x[2] * x[3], image * out[1] * out[2] * out[3])
+      }
+    }
   }
 }

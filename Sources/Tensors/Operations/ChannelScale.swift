@@ -1,3 +1,5 @@
+import Kernels
+
 /// Each channel of each sample times a number: x · (offset + s).
 ///
 /// Inputs: features `[B, C, …]` and factors `[B, C]`; result of the features' shape. Attention has offset 1, a mask 0.
@@ -32,8 +34,10 @@ public struct ChannelScale: TensorOperation {
         ? Tensor(factors.shape) { result in
           let (from, g, target) = (x.pointer, gradient.pointer, result.baseAddress!)
           WorkerPool.shared.forEach(result.count) { channel in
-            var sum = 0.0
-            for i in channel * pixels..<(channel + 1) * pixels { sum += Double(from[i]) * Double(g[i]) }
+            let (x, dy) = (from + channel * pixels, g + channel * pixels)
+            let sum = forPrecision(
+              of: Scalar.self, float: { covpool_dot_f32(x.float, dy.float, pixels) },
+              double: { covpool_dot_f64(x.double, dy.double, pixels) })
             target[channel] = Scalar(sum)
           }
         } : nil,
@@ -46,8 +50,10 @@ public struct ChannelScale: TensorOperation {
     let pixels = x.shape.dropFirst(2).reduce(1, *)
     let (from, s, shift) = (x.pointer, factors.pointer, Scalar(offset))
     WorkerPool.shared.forEach(factors.scalarCount) { channel in
-      let factor = shift + s[channel]
-      for i in channel * pixels..<(channel + 1) * pixels { result[i] = factor * from[i] }
+      let (factor, x, y) = (shift + s[channel], from + channel * pixels, result + channel * pixels)
+      forPrecision(
+        of: Scalar.self, float: { covpool_scale_f32(x.float, Float(factor), y.float, pixels) },
+        double: { covpool_scale_f64(x.double, Double(factor), y.double, pixels) })
     }
   }
 }

@@ -61,7 +61,7 @@ func convolutionInputGradient<Scalar: RealScalar>(
       multiply(weights, MatrixView(from, rows: shapes.outputChannels, columns: shapes.pixels), into: to)
       return
     }
-    to.update(repeating: 0, count: shapes.inputSize)
+    fill(to, with: 0, count: shapes.inputSize)
     let pieces = shapes.pieces(of: 1024)
     withScratch(of: Scalar.self, shapes.taps * (pieces.map(\.count).max() ?? 0)) { columns in
       for piece in pieces {
@@ -118,7 +118,7 @@ func convolutionWeightGradient<Scalar: RealScalar>(
           }
         }
       }
-      if keeping == 0 { sum.update(repeating: 0, count: size) }
+      if keeping == 0 { fill(sum, with: 0, count: size) }
     }
   }
   let total = sums.pointer

@@ -112,8 +112,10 @@ public struct GlobalAveragePooling: TensorOperation {
     return [
       Tensor(shape) { result in
         let (g, target) = (gradient.pointer, result.baseAddress!)
-        for plane in 0..<shape[0] * shape[1] {
-          (target + plane * pixels).update(repeating: g[plane] / Scalar(pixels), count: pixels)
+        WorkerPool.shared.forEach(shape[0]) { image in
+          for plane in image * shape[1]..<(image + 1) * shape[1] {
+            fill(target + plane * pixels, with: g[plane] / Scalar(pixels), count: pixels)
+          }
         }
       }
     ]
