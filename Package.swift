@@ -22,12 +22,17 @@ let libraries: [Target] = [
   .target(
     name: "ModelZoo",
     dependencies: ["NeuralNetworks", "CovariancePooling", "Inference", "Checkpoints", "Vision", "Kernels"]),
+  .target(name: "Training", dependencies: ["ModelZoo"]),
 ]
 
 let tools: [Target] = [
+  .target(name: "Console"),
   .executableTarget(
     name: "zoo-eval",
-    dependencies: ["ModelZoo", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    dependencies: ["ModelZoo", "Console", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+  .executableTarget(
+    name: "zoo-train",
+    dependencies: ["Training", "Console", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
   .executableTarget(
     name: "training-step",
     dependencies: ["ModelZoo", .product(name: "ArgumentParser", package: "swift-argument-parser")],
@@ -59,7 +64,7 @@ let package = Package(
   products: libraries.filter { !["Kernels", "PNGReading"].contains($0.name) }.map {
     .library(name: $0.name, targets: [$0.name])
   }
-    + [.executable(name: "zoo-eval", targets: ["zoo-eval"])],
+    + ["zoo-eval", "zoo-train"].map { .executable(name: $0, targets: [$0]) },
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
   ],

@@ -155,3 +155,26 @@ extension ResNet {
     return warnings
   }
 }
+
+extension ResNet {
+  /// A network for other data with the weights of a checkpoint: its own classifier where the class counts agree, a new one
+  /// otherwise. Flavour, d and input channels are the checkpoint's.
+  /// - Throws: `CheckpointError`, `LoadError`.
+  public static func finetuned(
+    _ asked: NetworkConfiguration, from path: String, classes: Int, seed: UInt64
+  ) throws -> (network: ResNet, report: LoadReport) {
+    let (loaded, report) = try load(asked, from: path)
+    guard loaded.configuration.classes != classes else { return (loaded, report) }
+    var configuration = loaded.configuration
+    configuration.classes = classes
+    var network = ResNet(configuration)
+    network.initialize(seed: seed)
+    let values = Dictionary(uniqueKeysWithValues: loaded.tensors.map { ($0.description.name, $0.tensor) })
+    let classifier = classifierName(configuration) + "."
+    network.forEachTensor { description, tensor in
+      guard !description.name.hasPrefix(classifier), let value = values[description.name] else { return }
+      tensor = value
+    }
+    return (network, report)
+  }
+}

@@ -36,7 +36,7 @@ public struct StepResult<Scalar: RealScalar>: Sendable {
   /// The loss.
   public let value: Tensor<Scalar>
   /// The gradients of the loss.
-  public let gradients: Gradients<Scalar>
+  public var gradients: Gradients<Scalar>
   /// New values of buffers: BatchNorm's running statistics.
   public let updates: [(name: String, tensor: Tensor<Scalar>)]
   /// Numbers that layers noted: `drop_rate`.

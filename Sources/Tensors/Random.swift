@@ -39,3 +39,40 @@ public struct RandomStream: Sendable {
     }
   }
 }
+
+extension RandomStream {
+  /// The stream's numbers one after another.
+  public var generator: RandomGenerator { RandomGenerator(key: key) }
+}
+
+/// Random numbers one after another, the same for the same stream on any machine.
+public struct RandomGenerator: RandomNumberGenerator, Sendable {
+  private var state: UInt64
+
+  init(key: UInt64) { state = key }
+
+  /// The next 64 bits (SplitMix64; Steele, Lea and Flood 2014).
+  public mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var x = state
+    x = (x ^ (x >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    x = (x ^ (x >> 27)) &* 0x94d0_49bb_1331_11eb
+    return x ^ (x >> 31)
+  }
+
+  /// A number in [0, 1).
+  public mutating func uniform() -> Double { Double(next() >> 11) * 0x1p-53 }
+
+  /// A number in [low, high).
+  public mutating func uniform(_ low: Double, _ high: Double) -> Double { low + (high - low) * uniform() }
+
+  /// An integer in 0 ..< count.
+  public mutating func index(below count: Int) -> Int { min(Int(uniform() * Double(count)), count - 1) }
+
+  /// 0 ..< count in random order (Fisher and Yates).
+  public mutating func permutation(of count: Int) -> [Int] {
+    var order = Array(0..<count)
+    for last in stride(from: count - 1, to: 0, by: -1) { order.swapAt(last, index(below: last + 1)) }
+    return order
+  }
+}

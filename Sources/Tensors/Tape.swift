@@ -49,18 +49,27 @@ public final class Tape<Scalar: RealScalar>: Sendable {
     var updates: [(leaf: Int, tensor: Tensor<Scalar>)] = []
     var metrics: [(name: String, value: Double)] = []
     var isSpent = false
+    var firstNotFinite: String?
   }
 
   /// What the tape is for.
   public let purpose: Purpose
   /// Random numbers for layers that drop or mix at random.
   public let random: RandomStream
+  /// Whether every result is searched for NaN and infinity.
+  private let checksFinite: Bool
   private let state = Mutex(State())
 
   /// An empty tape.
-  public init(_ purpose: Purpose, random: RandomStream = RandomStream(seed: 0, name: "tape")) {
-    (self.purpose, self.random) = (purpose, random)
+  /// - Parameter checksFinite: whether every result is searched for NaN and infinity, for `firstNotFinite`.
+  public init(
+    _ purpose: Purpose, random: RandomStream = RandomStream(seed: 0, name: "tape"), checksFinite: Bool = false
+  ) {
+    (self.purpose, self.random, self.checksFinite) = (purpose, random, checksFinite)
   }
+
+  /// The first tensor that was not finite, in words, on a tape that checks.
+  public var firstNotFinite: String? { state.withLock { $0.firstNotFinite } }
 
   /// Whether operations are recorded without being computed.
   public var isSymbolic: Bool { if case .tracing = purpose { true } else { false } }
@@ -147,6 +156,7 @@ public final class Tape<Scalar: RealScalar>: Sendable {
         result = operation.forward(plain)
       }
       precondition(result.shape == shape, "\(operation.name): result \(result.shape), announced \(shape)")
+      if checksFinite { checkFinite(operation.name, indices, plain, result) }
     }
     let value = state.withLock { state in
       state.values.append(Value(shape: shape, name: nil, tensor: nil, needsGradient: needs.contains(true)))
@@ -156,6 +166,20 @@ public final class Tape<Scalar: RealScalar>: Sendable {
       return state.values.count - 1
     }
     return Tensor(shape: shape, storage: result.storage, recording: Recording(tape: self, value: value))
+  }
+
+  private func checkFinite(_ name: String, _ indices: [Int], _ inputs: [Tensor<Scalar>], _ result: Tensor<Scalar>) {
+    state.withLock { state in
+      guard state.firstNotFinite == nil else { return }
+      let leaves = indices.map { state.values[$0].name }
+      for (leaf, input) in zip(leaves, inputs) where leaf != nil && !input.isFinite {
+        state.firstNotFinite = leaf
+        return
+      }
+      let named = leaves.compactMap { $0 }
+      guard !result.isFinite else { return }
+      state.firstNotFinite = "the result of \(name)" + (named.isEmpty ? "" : " with \(named.joined(separator: ", "))")
+    }
   }
 
   /// Hands out the steps for differentiating, once; the tape keeps none of what they hold.

@@ -26,7 +26,7 @@ public final class DataLoader {
   ///   - workers: threads.
   ///   - prefetch: batches that are made ahead.
   public init(
-    dataset: any Dataset, transform: EvaluationTransform, batchSize: Int, indices: [Int]? = nil, workers: Int = 2,
+    dataset: any Dataset, transform: any ImageTransform, batchSize: Int, indices: [Int]? = nil, workers: Int = 2,
     prefetch: Int = 2
   ) {
     precondition(batchSize > 0 && workers > 0 && prefetch > 0, "a loader needs a batch size, workers and prefetch")
@@ -60,7 +60,7 @@ private final class LoadQueue: @unchecked Sendable {
   }
 
   private let dataset: any Dataset
-  private let transform: EvaluationTransform
+  private let transform: any ImageTransform
   private let batchSize: Int
   private let indices: [Int]
   private let ahead: Int
@@ -72,7 +72,7 @@ private final class LoadQueue: @unchecked Sendable {
   private var nextBatch = 0
   private var isStopped = false
 
-  init(_ dataset: any Dataset, _ transform: EvaluationTransform, batchSize: Int, indices: [Int], ahead: Int) {
+  init(_ dataset: any Dataset, _ transform: any ImageTransform, batchSize: Int, indices: [Int], ahead: Int) {
     (self.dataset, self.transform, self.batchSize, self.indices) = (dataset, transform, batchSize, indices)
     self.ahead = ahead
     imageSize = transform.channels * transform.outputSize.height * transform.outputSize.width
@@ -122,7 +122,8 @@ private final class LoadQueue: @unchecked Sendable {
     do {
       let image = try dataset.image(index)
       transform(
-        image, into: UnsafeMutableBufferPointer(start: batch.images.pointer + slot * imageSize, count: imageSize))
+        image, position: index,
+        into: UnsafeMutableBufferPointer(start: batch.images.pointer + slot * imageSize, count: imageSize))
       return nil
     } catch { return "\(error)" }
   }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Console
 import Foundation
 import ModelZoo
 
@@ -20,7 +21,9 @@ struct DataEvaluation {
     let summary = try evaluation(
       classifier, on: data,
       onProgress: { update in
-        progress.show(update)
+        progress.show(
+          done: update.done, seconds: update.seconds,
+          note: update.metrics.images > 0 ? String(format: "Acc@1 %.2f %%", update.metrics.top1) : "")
       },
       onImage: rows == nil ? nil : { rows?.append(PredictionsFile.row($0)) },
       shouldStop: {
@@ -105,45 +108,4 @@ struct UnreadableImage: Error, CustomStringConvertible {
   let path: String
   let reason: String
   var description: String { reason.hasPrefix(path) ? reason : "\(path): \(reason)" }
-}
-
-/// How far a run is: a line that rewrites itself on a terminal, a line every few seconds elsewhere.
-struct ProgressLine {
-  private let total: Int
-  private let isTerminal = isatty(STDERR_FILENO) != 0
-  private var lastShown = -Double.infinity
-  private var width = 0
-
-  init(total: Int) { self.total = total }
-
-  mutating func show(_ progress: Evaluation.Progress) {
-    let interval = isTerminal ? 0.1 : 10
-    guard
-      progress.seconds - lastShown >= interval || (isTerminal && progress.done == progress.total)
-    else { return }
-    if lastShown == -.infinity && !isTerminal && progress.seconds < interval {
-      lastShown = 0
-      return
-    }
-    lastShown = progress.seconds
-    let rate = Double(progress.done) / max(progress.seconds, 1e-9)
-    var text = "\(progress.done)/\(total)  " + String(format: "%.1f images/s", rate)
-    if progress.metrics.images > 0 {
-      text += String(format: "  Acc@1 %.2f %%", progress.metrics.top1)
-    }
-    text += "  \(Output.time(Double(total - progress.done) / max(rate, 1e-9))) left"
-    guard isTerminal else { return Output.standardError(text) }
-    let filled = total > 0 ? 24 * progress.done / total : 24
-    let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 24 - filled)
-    let line = "\(bar)  \(text)"
-    let padding = String(repeating: " ", count: max(0, width - line.count))
-    width = line.count
-    FileHandle.standardError.write(Data(("\r" + line + padding).utf8))
-  }
-
-  /// Clears the line.
-  func finish() {
-    guard isTerminal, width > 0 else { return }
-    FileHandle.standardError.write(Data(("\r" + String(repeating: " ", count: width) + "\r").utf8))
-  }
 }

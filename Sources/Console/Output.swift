@@ -1,36 +1,38 @@
 import Foundation
-import ModelZoo
 
 /// Lines for a person: warnings and errors on standard error, figures in one style.
-enum Output {
-  static let randomWeights =
+package enum Output {
+  package static let randomWeights =
     "no checkpoint: the weights are random, and no accuracy or prediction can mean anything"
 
-  static func warn(_ message: String) { standardError("warning: " + message) }
+  package static func warn(_ message: String) { standardError("warning: " + message) }
 
-  static func fail(_ message: String) { standardError("error: " + message) }
+  package static func fail(_ message: String) { standardError("error: " + message) }
 
-  static func standardError(_ line: String) {
+  /// A line of a long run's output, at once even into a file.
+  package static func line(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
+
+  package static func standardError(_ line: String) {
     FileHandle.standardError.write(Data((line + "\n").utf8))
   }
 
   /// Whether this program was built without optimisation.
-  static let isDebugBuild: Bool = {
+  package static let isDebugBuild: Bool = {
     var isDebug = false
     assert({ isDebug = true }() == ())
     return isDebug
   }()
 
   /// Says once that a debug build is slow.
-  static func checkBuild() {
+  package static func checkBuild() {
     guard isDebugBuild else { return }
     standardError("note: this is a debug build, several times slower than `swift run -c release zoo-eval`")
   }
 
-  static func percent(_ value: Double) -> String { String(format: "%6.2f %%", value) }
+  package static func percent(_ value: Double) -> String { String(format: "%6.2f %%", value) }
 
   /// 44,205,096.
-  static func grouped(_ number: Int) -> String {
+  package static func grouped(_ number: Int) -> String {
     let digits = String(abs(number))
     let groups = digits.enumerated().map { index, digit in
       index > 0 && (digits.count - index) % 3 == 0 ? ",\(digit)" : "\(digit)"
@@ -38,7 +40,7 @@ enum Output {
     return (number < 0 ? "-" : "") + groups.joined()
   }
 
-  static func time(_ seconds: Double) -> String {
+  package static func time(_ seconds: Double) -> String {
     let whole = Int(seconds.rounded())
     if seconds < 10 { return String(format: "%.1f s", seconds) }
     if whole < 60 { return "\(whole) s" }
@@ -47,7 +49,7 @@ enum Output {
   }
 
   /// The most memory the process ever held, in megabytes (10⁶ bytes).
-  static var peakMemoryMB: Double {
+  package static var peakMemoryMB: Double {
     #if os(Linux)
       // Not getrusage: its figure takes over that of the process which started this one.
       let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""

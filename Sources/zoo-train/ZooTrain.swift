@@ -1,0 +1,185 @@
+import ArgumentParser
+import Console
+import Foundation
+import Training
+
+@main
+struct ZooTrain: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "zoo-train",
+    abstract: "Trains covariance pooling networks.",
+    discussion: """
+      From random weights on Fashion-MNIST (Debian's dataset-fashion-mnist is found by itself):
+        zoo-train resnet20-fastmpn --output runs/fastmpn
+
+      From the weights of a paper, on images of your own in DIR/train and DIR/val, a folder for each class:
+        zoo-train resnet50-dropcov --data DIR --finetune dropcov50.pth.tar --recipe LRadju --epochs 20
+
+      After an interruption, whatever it was; the result is the same to the last bit:
+        zoo-train --resume runs/fastmpn
+
+      The output directory holds last.safetensors and best.safetensors (weights by PyTorch's names), the state that \
+      goes with the last, log.csv, and at the end curves.svg. Recipes by name are LRnorm, LRfast and LRadju of the \
+      papers for 224 px and small for 28 and 32 px; a .json file gives the fields it changes of the one it calls base.
+      """)
+
+  @Argument(help: ArgumentHelp("A network's name, for example resnet20-fastmpn.", valueName: "model"))
+  var model: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Images: folders train and val, Fashion-MNIST's or CIFAR-10's files.  (default: Debian's Fashion-MNIST)",
+      valueName: "dir"), completion: .directory)
+  var data: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "LRnorm, LRfast, LRadju, small, or a .json file.  (default: small for networks of 20 to 56 layers, else LRnorm)",
+      valueName: "name"))
+  var recipe: String?
+
+  @Option(help: ArgumentHelp("Passes over the data; a recipe's schedule is stretched.", valueName: "n"))
+  var epochs: Int?
+
+  @Option(name: .customLong("batch-size"), help: ArgumentHelp("Images in a step.", valueName: "n"))
+  var batchSize: Int?
+
+  @Option(name: .customLong("learning-rate"), help: ArgumentHelp("The rate that the schedule scales.", valueName: "x"))
+  var learningRate: Double?
+
+  @Option(help: ArgumentHelp("constant, step, polynomial or cosine.", valueName: "name"))
+  var schedule: ScheduleName?
+
+  @Option(name: .customLong("weight-decay"), help: ArgumentHelp("Weight decay.", valueName: "x"))
+  var weightDecay: Double?
+
+  @Option(
+    name: .customLong("label-smoothing"),
+    help: ArgumentHelp("Share of the target that all classes get.", valueName: "x"))
+  var labelSmoothing: Double?
+
+  @Option(
+    name: .customLong("classifier-rate"),
+    help: ArgumentHelp("Factor of the classifier's learning rate; 5 in the papers' fine-tuning.", valueName: "x"))
+  var classifierRate: Double?
+
+  @Option(help: ArgumentHelp("Decides weights, order and augmentation.  (default: 0)", valueName: "n"))
+  var seed: UInt64?
+
+  @Option(help: ArgumentHelp("Threads.  (default: all processors)", valueName: "n"))
+  var threads: Int?
+
+  @Option(help: ArgumentHelp("Use only the first images of each part of the data.", valueName: "n"))
+  var limit: Int?
+
+  @Option(
+    help: ArgumentHelp("Where to write.  (default: runs/MODEL)", valueName: "dir"), completion: .directory)
+  var output: String?
+
+  @Option(help: ArgumentHelp("Go on with the run in this directory.", valueName: "dir"), completion: .directory)
+  var resume: String?
+
+  @Option(help: ArgumentHelp("Start from these weights.", valueName: "file"), completion: .file())
+  var finetune: String?
+
+  /// Curves by the names that users of other frameworks know.
+  enum ScheduleName: String, ExpressibleByArgument, CaseIterable {
+    case constant, step, polynomial, cosine
+  }
+
+  func validate() throws {
+    guard model != nil || resume != nil else {
+      throw ValidationError("name a model, for example resnet20-fastmpn, or a directory to --resume")
+    }
+    guard output == nil || resume == nil else {
+      throw ValidationError("--resume writes where it reads; leave --output out")
+    }
+    for (name, value) in [
+      ("--epochs", epochs), ("--batch-size", batchSize), ("--threads", threads), ("--limit", limit),
+    ] {
+      if let value, value < 1 { throw ValidationError("\(name) must be at least 1, not \(value)") }
+    }
+  }
+
+  func run() throws {
+    do {
+      if let threads { WorkerPool.shared.width = threads }
+      StopSignal.listen()
+      if let warning = BLASInfo.current.warning { Output.warn(warning) }
+      try TrainingRun(try trainer()).run()
+    } catch let error as ExitCode {
+      throw error
+    } catch {
+      Output.fail("\(error)")
+      throw ExitCode(1)
+    }
+  }
+
+  private func trainer() throws -> Trainer {
+    if let resume {
+      if let trainer = try Trainer(resuming: resume, settings: { try settings(changing: $0) }) {
+        if trainer.position.epoch >= trainer.settings.recipe.epochs {
+          Output.line("\(resume): all \(trainer.settings.recipe.epochs) epochs are done")
+        } else {
+          Output.line("resuming \(trainer.settings.model) at epoch \(trainer.position.epoch + 1), step \(trainer.position.step)")
+        }
+        return trainer
+      }
+      guard model != nil else {
+        throw Mistake("\(resume): no checkpoint to resume; name a model to start over")
+      }
+      Output.line("\(resume): no checkpoint to resume, starting over")
+    }
+    let model = model ?? ""
+    return try Trainer(try newSettings(model), output: resume ?? output ?? "runs/\(model)")
+  }
+
+  private func newSettings(_ model: String) throws -> TrainingSettings {
+    let isSmall = try Zoo.entry(named: model).configuration.family == .cifar
+    let base = try Recipe.find(recipe ?? (isSmall ? "small" : "LRnorm"))
+    let directory = data ?? FashionMNIST.directory
+    if data == nil, !FileManager.default.fileExists(atPath: directory) {
+      throw Mistake("\(directory): no such directory; install dataset-fashion-mnist or name --data")
+    }
+    return try settings(changing: TrainingSettings(model: model, data: directory, recipe: base))
+  }
+
+  /// Settings with what the command line says in place of their own.
+  private func settings(changing settings: TrainingSettings) throws -> TrainingSettings {
+    var settings = settings
+    settings.model = model ?? settings.model
+    settings.data = data ?? settings.data
+    settings.seed = seed ?? settings.seed
+    settings.finetune = finetune ?? settings.finetune
+    settings.limit = limit ?? settings.limit
+    var recipe = try recipe.map(Recipe.find) ?? settings.recipe
+    recipe.epochs = epochs ?? recipe.epochs
+    recipe.batchSize = batchSize ?? recipe.batchSize
+    recipe.learningRate = learningRate ?? recipe.learningRate
+    recipe.weightDecay = weightDecay ?? recipe.weightDecay
+    recipe.labelSmoothing = labelSmoothing ?? recipe.labelSmoothing
+    if let schedule {
+      let length = recipe.scheduleEpochs
+      recipe.schedule.shape =
+        switch schedule {
+        case .constant: .constant
+        case .step: .step(epochs: 0.3 * length, factor: 0.1)
+        case .polynomial: .polynomial(epochs: length, power: 2)
+        case .cosine: .cosine(epochs: length)
+        }
+    }
+    if let classifierRate {
+      recipe.groups = [ParameterGroup(["fc", "linear"], learningRateFactor: classifierRate)] + recipe.groups
+    }
+    try recipe.validate()
+    settings.recipe = recipe
+    return settings
+  }
+}
+
+/// What the user asked for and cannot have.
+struct Mistake: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ description: String) { self.description = description }
+}
