@@ -55,7 +55,12 @@ let tests: [Target] = [
     name: "VisionTests", dependencies: ["Vision", "TestSupport", "CZlib"], resources: [.copy("Resources")]),
   .testTarget(
     name: "ModelZooTests", dependencies: ["ModelZoo", "Inference", "TestSupport"], resources: [.copy("Resources")]),
-  .testTarget(name: "ZooEvalTests", dependencies: ["zoo-eval", "ModelZoo", "TestSupport"]),
+  .target(
+    name: "ToolTestSupport", dependencies: ["ModelZoo", "TestSupport"], path: "Tests/ToolTestSupport"),
+  .testTarget(name: "ZooEvalTests", dependencies: ["zoo-eval", "ModelZoo", "ToolTestSupport"]),
+  .testTarget(
+    name: "TrainingTests", dependencies: ["zoo-train", "zoo-eval", "Training", "ToolTestSupport"],
+    resources: [.copy("Resources")]),
 ]
 
 let package = Package(

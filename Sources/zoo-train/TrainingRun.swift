@@ -17,6 +17,9 @@ struct TrainingRun {
     Output.line(
       "recipe \(recipe.name): \(recipe.epochs) epochs, batches of \(recipe.batchSize), learning rate \(recipe.learningRate), "
         + "seed \(settings.seed), \(WorkerPool.shared.width) threads")
+    if let text = ProcessInfo.processInfo.environment["COVPOOL_SAVE_INTERVAL"], let seconds = Double(text) {
+      trainer.saveInterval = seconds
+    }
     var line: (epoch: Int, progress: ProgressLine)?
     var failures = 0
     let ending = try trainer.run(

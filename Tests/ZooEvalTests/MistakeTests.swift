@@ -1,6 +1,6 @@
 import Foundation
 import ModelZoo
-import TestSupport
+import ToolTestSupport
 import Testing
 
 @Suite struct MistakeTests {

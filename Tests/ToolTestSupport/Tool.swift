@@ -1,31 +1,57 @@
 import Checkpoints
 import Foundation
 import ModelZoo
-import TestSupport
+@_exported import TestSupport
 
 /// What a run of a tool left behind.
-struct Run {
-  var status: Int32
-  var output: String
-  var errors: String
+public struct Run: Sendable {
+  public var status: Int32
+  public var output: String
+  public var errors: String
 
   /// Lines on standard error without those that this machine's environment causes.
-  var errorLines: [Substring] {
+  public var errorLines: [Substring] {
     errors.split(separator: "\n").filter {
       !$0.hasPrefix("warning: OpenBLAS") && !$0.hasPrefix("note: this is a debug")
     }
   }
 }
 
-/// Runs zoo-eval, which is built beside the tests.
-func zooEval(_ arguments: String...) throws -> Run {
-  let tool = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "zoo-eval")
+/// Runs a tool that is built beside the tests.
+/// - Parameter killAfter: seconds after which the process is killed, if it still runs.
+public func runTool(
+  _ name: String, _ arguments: [String], killAfter: Double? = nil, signal number: Int32 = SIGKILL
+) throws -> Run {
   let process = Process()
-  process.executableURL = tool
+  process.executableURL = toolURL(name)
   process.arguments = arguments
+  return try run(process, killAfter: killAfter, signal: number)
+}
+
+/// Runs a shell command line; `$TOOL` in it is the tool.
+public func runShell(_ line: String, tool: String) throws -> Run {
+  let process = Process()
+  process.executableURL = URL(fileURLWithPath: "/bin/sh")
+  process.arguments = ["-c", line]
+  process.environment = ProcessInfo.processInfo.environment.merging(["TOOL": toolURL(tool).path]) { $1 }
+  return try run(process)
+}
+
+/// Runs zoo-eval.
+public func zooEval(_ arguments: String...) throws -> Run { try runTool("zoo-eval", arguments) }
+
+private func toolURL(_ name: String) -> URL {
+  URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: name)
+}
+
+private func run(_ process: Process, killAfter: Double? = nil, signal number: Int32 = SIGKILL) throws -> Run {
   let (output, errors) = (Pipe(), Pipe())
   (process.standardOutput, process.standardError) = (output, errors)
   try process.run()
+  if let killAfter {
+    let id = process.processIdentifier
+    DispatchQueue.global().asyncAfter(deadline: .now() + killAfter) { kill(id, number) }
+  }
   // Standard error stays far below a pipe's capacity, so reading one after the other cannot block.
   let outputData = output.fileHandleForReading.readDataToEndOfFile()
   let errorData = errors.fileHandleForReading.readDataToEndOfFile()
@@ -36,24 +62,24 @@ func zooEval(_ arguments: String...) throws -> Run {
 }
 
 /// A directory that goes away with the test.
-final class Scratch {
-  let url = FileManager.default.temporaryDirectory.appending(path: "zoo-eval-\(UUID())")
-  var path: String { url.path }
+public final class Scratch {
+  public let url = FileManager.default.temporaryDirectory.appending(path: "covpool-test-\(UUID())")
+  public var path: String { url.path }
 
-  init() throws { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) }
+  public init() throws { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) }
 
   deinit { try? FileManager.default.removeItem(at: url) }
 
-  func write(_ name: String, _ bytes: some Sequence<UInt8>) throws {
+  public func write(_ name: String, _ bytes: some Sequence<UInt8>) throws {
     let file = url.appending(path: name)
     try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
     try Data(bytes).write(to: file)
   }
 
-  func read(_ name: String) throws -> String { try String(contentsOf: url.appending(path: name), encoding: .utf8) }
+  public func read(_ name: String) throws -> String { try String(contentsOf: url.appending(path: name), encoding: .utf8) }
 
   /// A CIFAR-10 test file of hash-made pictures.
-  func writeCIFAR(_ name: String = "data/test_batch.bin", images: Int) throws {
+  public func writeCIFAR(_ name: String = "data/test_batch.bin", images: Int) throws {
     var bytes: [UInt8] = []
     for image in 0..<images {
       bytes.append(UInt8(image % 10))
@@ -63,7 +89,7 @@ final class Scratch {
   }
 
   /// A checkpoint of a network of the CIFAR family, filled by hash.
-  func writeNetwork(
+  public func writeNetwork(
     _ name: String = "network.safetensors", _ head: Head = .gap, classes: Int = 10,
     change: (inout [(name: String, tensor: Tensor<Float>)]) -> Void = { _ in }
   ) throws -> String {

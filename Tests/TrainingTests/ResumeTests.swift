@@ -1,0 +1,111 @@
+import Checkpoints
+import Foundation
+import ToolTestSupport
+import Testing
+
+@Suite struct ResumeTests {
+  /// Enough steps that a run can be killed within; small enough that it takes a second.
+  private func arguments(_ scratch: Scratch, _ run: String, _ model: String = "resnet20-dropcov") -> [String] {
+    [
+      model, "--data", scratch.path + "/data", "--epochs", "3", "--batch-size", "16", "--seed", "7", "--threads", "2",
+      "--resume", scratch.path + "/" + run,
+    ]
+  }
+
+  private func writeData(_ scratch: Scratch) throws {
+    try scratch.writeCIFAR("data/data_batch_1.bin", images: 160)
+    try scratch.writeCIFAR(images: 40)
+  }
+
+  private func weights(_ scratch: Scratch, _ run: String) throws -> [String: [Float]] {
+    let checkpoint = try Checkpoint(contentsOf: scratch.path + "/\(run)/last.safetensors")
+    return try checkpoint.tensors.mapValues { try $0.tensor(as: Float.self).scalars }
+  }
+
+  @Test func `A run killed at twenty random moments ends with the bits of one that was not`() throws {
+    let scratch = try Scratch()
+    try writeData(scratch)
+    let start = Date()
+    let whole = try runTool("zoo-train", arguments(scratch, "whole"))
+    let duration = Date().timeIntervalSince(start)
+    #expect(whole.status == 0 && whole.errorLines.allSatisfy { !$0.hasPrefix("error") }, "\(whole.errors)")
+    var random = RandomStream(seed: UInt64(Date().timeIntervalSince1970), name: "moments").generator
+    var kills = 0
+    for _ in 0..<60 where kills < 20 {
+      // Saved every step, so that some kills hit a save and the run gets on.
+      let run = try runShell(
+        "COVPOOL_SAVE_INTERVAL=0 exec timeout -s KILL \(random.uniform(0.05, 0.5 * duration + 0.2)) $TOOL "
+          + arguments(scratch, "killed").map { "'\($0)'" }.joined(separator: " "), tool: "zoo-train")
+      if run.status == 0 { break }
+      kills += 1
+      // Whatever the moment: no checkpoint yet, or a whole one.
+      let last = scratch.path + "/killed/last.safetensors"
+      if FileManager.default.fileExists(atPath: last) { _ = try weights(scratch, "killed") }
+    }
+    let end = try runTool("zoo-train", arguments(scratch, "killed"))
+    #expect(end.status == 0, "\(end.errors)")
+    #expect(kills > 3)
+    let (got, want) = (try weights(scratch, "killed"), try weights(scratch, "whole"))
+    #expect(got == want)
+    // Nothing else is left behind, and the log tells the same but for times.
+    let files = try FileManager.default.contentsOfDirectory(atPath: scratch.path + "/killed").sorted()
+    #expect(files == ["best.safetensors", "curves.svg", "last.safetensors", "log.csv", "state-3-0.safetensors"])
+    func rows(_ run: String) throws -> [String] {
+      try scratch.read("\(run)/log.csv").split(separator: "\n").map {
+        $0.split(separator: ",", omittingEmptySubsequences: false).dropLast(2).joined(separator: ",")
+      }
+    }
+    #expect(try rows("killed") == rows("whole") && rows("whole").count == 4)
+  }
+
+  @Test func `A signal finishes the step, saves and says how to go on`() throws {
+    let scratch = try Scratch()
+    try writeData(scratch)
+    for number in [SIGINT, SIGTERM] {
+      let run = "signal-\(number)"
+      let stopped = try runTool("zoo-train", arguments(scratch, run), killAfter: 0.7, signal: number)
+      #expect(stopped.status == 128 + number, "\(stopped)")
+      #expect(stopped.output.contains("--resume goes on from here"))
+      let resumed = try runTool("zoo-train", ["--resume", scratch.path + "/" + run, "--threads", "2"])
+      #expect(resumed.status == 0 && resumed.output.contains("resuming resnet20-dropcov at epoch"))
+    }
+    #expect(try weights(scratch, "signal-\(SIGINT)") == weights(scratch, "signal-\(SIGTERM)"))
+  }
+
+  @Test func `Without room for a checkpoint the old one stays whole`() throws {
+    let scratch = try Scratch()
+    try writeData(scratch)
+    let short = arguments(scratch, "full").map { $0 == "3" ? "1" : $0 }
+    #expect(try runTool("zoo-train", short).status == 0)
+    let before = try Data(contentsOf: scratch.url.appending(path: "full/last.safetensors"))
+    // A run that goes on into a directory where no file can grow past 64 KB.
+    try FileManager.default.copyItem(
+      atPath: scratch.path + "/full", toPath: scratch.path + "/other")
+    let line =
+      "ulimit -f 128; trap '' XFSZ; exec $TOOL resnet20-dropcov --data \(scratch.path)/data --epochs 2 --batch-size 16 "
+      + "--seed 7 --threads 2 --output \(scratch.path)/full"
+    let failed = try runShell(line, tool: "zoo-train")
+    #expect(failed.status == 1)
+    #expect(failed.errors.contains("error: \(scratch.path)/full/") && failed.errors.contains("File too large"))
+    #expect(try Data(contentsOf: scratch.url.appending(path: "full/last.safetensors")) == before)
+    _ = try weights(scratch, "full")
+    let left = try FileManager.default.contentsOfDirectory(atPath: scratch.path + "/full")
+    #expect(left.allSatisfy { !$0.hasSuffix(".partial") })
+  }
+
+  @Test func `Other settings, other files and nothing to resume are said`() throws {
+    let scratch = try Scratch()
+    try writeData(scratch)
+    let run = arguments(scratch, "run").map { $0 == "3" ? "1" : $0 }
+    let first = try runTool("zoo-train", run)
+    #expect(first.status == 0 && first.output.contains("no checkpoint to resume, starting over"))
+    let other = try runTool("zoo-train", run + ["--learning-rate", "0.3"])
+    #expect(other.status == 1 && other.errors.contains("recipe.learningRate was 0.1, now 0.3"), "\(other.errors)")
+    let done = try runTool("zoo-train", run)
+    #expect(done.status == 0 && done.output.contains("all 1 epochs are done"))
+    let nothing = try runTool("zoo-train", ["--resume", scratch.path + "/nowhere"])
+    #expect(nothing.status == 1 && nothing.errors.contains("no checkpoint to resume; name a model"))
+    try scratch.write("run/last.safetensors", Array("nothing of use".utf8))
+    #expect(try runTool("zoo-train", run).status == 1)
+  }
+}
