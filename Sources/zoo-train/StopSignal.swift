@@ -9,6 +9,11 @@ enum StopSignal {
   /// From here on the signals are noted; the second of a kind ends the process at once.
   static func listen() {
     _ = raised.load(ordering: .relaxed)  // made here, not in the handler
+    // Whoever started this process may have blocked them.
+    var both = sigset_t()
+    sigemptyset(&both)
+    for kind in [SIGINT, SIGTERM] { sigaddset(&both, kind) }
+    pthread_sigmask(SIG_UNBLOCK, &both, nil)
     for kind in [SIGINT, SIGTERM] {
       signal(kind) { kind in
         StopSignal.raised.store(kind, ordering: .relaxed)

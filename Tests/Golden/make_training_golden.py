@@ -81,7 +81,7 @@ def sample(tensor):
 
 
 def round_(x):
-    return float("%.10g" % float(x))
+    return float("%.10g" % float(torch.as_tensor(x).detach()))
 
 
 def images(batch, size):
@@ -109,11 +109,11 @@ def one_step(model, batch=3, size=64, dimension=64, classes=10):
                 after=after)
 
 
-def fifty_steps(model="resnet20-fastmpn", batch=8, size=16, dimension=16):
+def fifty_steps(model="resnet20-fastmpn", batch=16, size=16, dimension=16):
     network = make_network(model, dimension=dimension, classes=10)
     fill(network)
     network.train()
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.002, momentum=0.9, weight_decay=5e-4)
     losses = []
     for step in range(50):
         x = torch.from_numpy(unit(f"batch {step % 5}", batch * 3 * size * size).astype(np.float64))

@@ -18,14 +18,11 @@ public struct Run: Sendable {
 }
 
 /// Runs a tool that is built beside the tests.
-/// - Parameter killAfter: seconds after which the process is killed, if it still runs.
-public func runTool(
-  _ name: String, _ arguments: [String], killAfter: Double? = nil, signal number: Int32 = SIGKILL
-) throws -> Run {
+public func runTool(_ name: String, _ arguments: [String]) throws -> Run {
   let process = Process()
   process.executableURL = toolURL(name)
   process.arguments = arguments
-  return try run(process, killAfter: killAfter, signal: number)
+  return try run(process)
 }
 
 /// Runs a shell command line; `$TOOL` in it is the tool.
@@ -44,14 +41,10 @@ private func toolURL(_ name: String) -> URL {
   URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: name)
 }
 
-private func run(_ process: Process, killAfter: Double? = nil, signal number: Int32 = SIGKILL) throws -> Run {
+private func run(_ process: Process) throws -> Run {
   let (output, errors) = (Pipe(), Pipe())
   (process.standardOutput, process.standardError) = (output, errors)
   try process.run()
-  if let killAfter {
-    let id = process.processIdentifier
-    DispatchQueue.global().asyncAfter(deadline: .now() + killAfter) { kill(id, number) }
-  }
   // Standard error stays far below a pipe's capacity, so reading one after the other cannot block.
   let outputData = output.fileHandleForReading.readDataToEndOfFile()
   let errorData = errors.fileHandleForReading.readDataToEndOfFile()
