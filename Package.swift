@@ -38,6 +38,7 @@ let tools: [Target] = [
     dependencies: ["ModelZoo", .product(name: "ArgumentParser", package: "swift-argument-parser")],
     path: "Benchmarks/TrainingStep"),
   .executableTarget(name: "classify", dependencies: ["ModelZoo"], path: "Examples/classify"),
+  .executableTarget(name: "custom-operation", dependencies: ["ModelZoo"], path: "Examples/custom-operation"),
 ]
 
 let tests: [Target] = [

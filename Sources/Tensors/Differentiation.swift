@@ -7,7 +7,7 @@ extension Tape {
   /// - Returns: a gradient for each leaf that the scalar depends on; `nil` for the others.
   /// - Precondition: `result` has one element, and the tape was not differentiated before.
   package func gradients(of result: Tensor<Scalar>, withRespectTo leaves: [Int]) -> [Tensor<Scalar>?] {
-    precondition(result.scalarCount == 1, "only a scalar has gradients; this tensor is \(result.shape)")
+    check(result.scalarCount == 1, "only a scalar has gradients; this tensor is \(result.shape)")
     let last = index(of: result)
     let needsGradient = values.map(\.needsGradient)
     var gradients = [Tensor<Scalar>?](repeating: nil, count: needsGradient.count)
@@ -18,12 +18,12 @@ extension Tape {
       guard let gradient = gradients[step.output], let application = step.application else { continue }
       if !wanted.contains(step.output) { gradients[step.output] = nil }
       let parts = step.operation.pullback(gradient, application)
-      precondition(
+      check(
         parts.count == step.inputs.count,
         "\(step.operation.name): \(parts.count) gradients for \(step.inputs.count) inputs")
       for (position, (input, part)) in zip(step.inputs, parts).enumerated() {
         guard let part, needsGradient[input] else { continue }
-        precondition(
+        check(
           part.shape == application.inputs[position].shape,
           "\(step.operation.name): gradient \(part.shape) of input \(position), which is \(application.inputs[position].shape)"
         )

@@ -92,7 +92,7 @@ public final class Tape<Scalar: RealScalar>: Sendable {
 
   /// A leaf of a symbolic tape that has a shape and no values: the input of a network.
   public func placeholder(_ shape: Shape, name: String) -> Tensor<Scalar> {
-    precondition(isSymbolic, "a placeholder has no values to compute with; the tape must be for tracing")
+    check(isSymbolic, "a placeholder has no values to compute with; the tape must be for tracing")
     let value = Value(shape: shape, name: name, tensor: nil, needsGradient: false)
     return Tensor(shape: shape, storage: nil, recording: append(value))
   }
@@ -101,7 +101,7 @@ public final class Tape<Scalar: RealScalar>: Sendable {
   /// - Precondition: `tensor` was recorded on this tape.
   public func index(of tensor: Tensor<Scalar>) -> Int {
     guard let recording = tensor.recording, recording.tape === self else {
-      preconditionFailure("a tensor of shape \(tensor.shape) is not on this tape")
+      fatalError("a tensor of shape \(tensor.shape) is not on this tape")
     }
     return recording.value
   }
@@ -128,7 +128,7 @@ public final class Tape<Scalar: RealScalar>: Sendable {
   package func saved(for result: Tensor<Scalar>) -> [Tensor<Scalar>] {
     let value = index(of: result)
     let application = state.withLock { state in state.steps.last { $0.output == value }?.application }
-    guard let application else { preconditionFailure("nothing was saved for a result of shape \(result.shape)") }
+    guard let application else { fatalError("nothing was saved for a result of shape \(result.shape)") }
     return application.saved
   }
 
@@ -136,12 +136,12 @@ public final class Tape<Scalar: RealScalar>: Sendable {
   func record(_ operation: some TensorOperation, _ inputs: [Tensor<Scalar>]) -> Tensor<Scalar> {
     let indices = inputs.map { input -> Int in
       guard let recording = input.recording else { return index(of: leaf(input)) }
-      precondition(recording.tape === self, "\(operation.name): inputs are on two different tapes")
+      check(recording.tape === self, "\(operation.name): inputs are on two different tapes")
       return recording.value
     }
     let shape = operation.outputShape(inputs.map(\.shape))
     let needs = state.withLock { state in
-      precondition(!state.isSpent, "\(operation.name): this tape was differentiated already; record on a new one")
+      check(!state.isSpent, "\(operation.name): this tape was differentiated already; record on a new one")
       return indices.map { state.values[$0].needsGradient }
     }
     var step = Step(operation: operation, inputs: indices, output: 0, application: nil)
@@ -155,7 +155,7 @@ public final class Tape<Scalar: RealScalar>: Sendable {
       } else {
         result = operation.forward(plain)
       }
-      precondition(result.shape == shape, "\(operation.name): result \(result.shape), announced \(shape)")
+      check(result.shape == shape, "\(operation.name): result \(result.shape), announced \(shape)")
       if checksFinite { checkFinite(operation.name, indices, plain, result) }
     }
     let value = state.withLock { state in
@@ -185,7 +185,7 @@ public final class Tape<Scalar: RealScalar>: Sendable {
   /// Hands out the steps for differentiating, once; the tape keeps none of what they hold.
   package func spend() -> [Step] {
     state.withLock { state in
-      precondition(!state.isSpent, "this tape was differentiated already: a tape is used once")
+      check(!state.isSpent, "this tape was differentiated already: a tape is used once")
       state.isSpent = true
       defer { state.steps = [] }
       return state.steps

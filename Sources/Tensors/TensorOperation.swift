@@ -90,7 +90,7 @@ extension TensorOperation {
   public var pullbackNeeds: PullbackNeeds { [.inputs, .output] }
 
   public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
-    preconditionFailure("\(name) has no pullback: implement `pullback(_:_:)` to differentiate through it")
+    fatalError("\(name) has no pullback: implement `pullback(_:_:)` to differentiate through it")
   }
 
   /// The result for these inputs, recorded where one of them is on a tape.
@@ -104,6 +104,13 @@ extension TensorOperation {
 
   /// Stops with the operation's name and all shapes where `condition` does not hold.
   package func require(_ condition: Bool, _ message: @autoclosure () -> String, _ inputs: [Shape]) {
-    precondition(condition, "\(name): \(message()); inputs \(inputs.map(\.description).joined(separator: ", "))")
+    check(condition, "\(name): \(message()); inputs \(inputs.map(\.description).joined(separator: ", "))")
   }
+}
+
+/// A precondition whose message is printed in optimised builds too, where Swift's own says nothing.
+func check(
+  _ condition: Bool, _ message: @autoclosure () -> String, file: StaticString = #file, line: UInt = #line
+) {
+  if !condition { fatalError(message(), file: file, line: line) }
 }

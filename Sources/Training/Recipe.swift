@@ -94,7 +94,8 @@ public struct Recipe: Hashable, Sendable, Codable {
   public static func find(_ name: String) throws -> Recipe {
     if let recipe = named.first(where: { $0.name == name }) { return recipe }
     guard name.hasSuffix(".json") else {
-      throw RecipeError("no recipe '\(name)'; there are \(named.map(\.name).joined(separator: ", ")), or name a .json file")
+      throw RecipeError(
+        "no recipe '\(name)'; there are \(named.map(\.name).joined(separator: ", ")), or name a .json file")
     }
     guard let data = FileManager.default.contents(atPath: name) else { throw RecipeError("\(name): cannot be read") }
     do {

@@ -120,7 +120,8 @@ public struct TrainingTransform: ImageTransform {
       switch change {
       case 0: for i in pixels.indices { pixels[i] *= factor }
       case 1:
-        let mean = stride(from: 0, to: pixels.count, by: 3).reduce(0) { $0 + luma($1) } / Double(max(pixels.count / 3, 1))
+        let mean =
+          stride(from: 0, to: pixels.count, by: 3).reduce(0) { $0 + luma($1) } / Double(max(pixels.count / 3, 1))
         for i in pixels.indices { pixels[i] = mean + factor * (pixels[i] - mean) }
       default:
         for i in stride(from: 0, to: pixels.count, by: 3) {

@@ -121,7 +121,8 @@ struct ZooTrain: ParsableCommand {
         if trainer.position.epoch >= trainer.settings.recipe.epochs {
           Output.line("\(resume): all \(trainer.settings.recipe.epochs) epochs are done")
         } else {
-          Output.line("resuming \(trainer.settings.model) at epoch \(trainer.position.epoch + 1), step \(trainer.position.step)")
+          Output.line(
+            "resuming \(trainer.settings.model) at epoch \(trainer.position.epoch + 1), step \(trainer.position.step)")
         }
         return trainer
       }

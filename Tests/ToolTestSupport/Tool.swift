@@ -69,7 +69,9 @@ public final class Scratch {
     try Data(bytes).write(to: file)
   }
 
-  public func read(_ name: String) throws -> String { try String(contentsOf: url.appending(path: name), encoding: .utf8) }
+  public func read(_ name: String) throws -> String {
+    try String(contentsOf: url.appending(path: name), encoding: .utf8)
+  }
 
   /// A CIFAR-10 test file of hash-made pictures.
   public func writeCIFAR(_ name: String = "data/test_batch.bin", images: Int) throws {
