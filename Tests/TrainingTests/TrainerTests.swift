@@ -1,0 +1,138 @@
+import Checkpoints
+import Foundation
+import ToolTestSupport
+import Testing
+import Training
+
+@Suite struct TrainerTests {
+  private func settings(_ scratch: Scratch, _ model: String = "resnet20", change: (inout Recipe) -> Void = { _ in })
+    throws -> TrainingSettings
+  {
+    try scratch.writeCIFAR("data/data_batch_1.bin", images: 40)
+    try scratch.writeCIFAR(images: 20)
+    var recipe = Recipe.small
+    (recipe.epochs, recipe.batchSize) = (2, 10)
+    change(&recipe)
+    return TrainingSettings(model: model, data: scratch.path + "/data", recipe: recipe, seed: 3)
+  }
+
+  @Test func `A run learns, logs and draws`() throws {
+    let scratch = try Scratch()
+    let settings = try settings(scratch, "resnet20-fastmpn") { recipe in
+      (recipe.epochs, recipe.learningRate) = (8, 0.05)
+      recipe.augmentation.flips = false
+      recipe.augmentation.padding = 0
+      recipe.averageDecay = 0.5
+    }
+    // Classes that brightness tells apart.
+    var records: [UInt8] = []
+    for image in 0..<40 {
+      let label = image % 10
+      records.append(UInt8(label))
+      records += unit("image \(image)", count: 3072).map { UInt8(Float(20 * label + 20) + 20 * $0) }
+    }
+    try scratch.write("data/data_batch_1.bin", records)
+    let trainer = try Trainer(settings, output: scratch.path + "/run")
+    var steps = 0
+    #expect(try trainer.run(onStep: { _ in steps += 1 }) == .complete)
+    #expect(steps == 32 && trainer.records.count == 8)
+    #expect(trainer.records[7].trainLoss < 0.8 * trainer.records[0].trainLoss)
+    let log = try scratch.read("run/log.csv").split(separator: "\n")
+    #expect(log.count == 9 && log[8].hasPrefix("8,"))
+    let svg = try scratch.read("run/curves.svg")
+    #expect(svg.hasPrefix("<svg") && svg.contains("learning rate") && !svg.contains("nan"))
+    // What it wrote is what zoo-eval reads: structure, names, classes from the file.
+    let classifier = try Classifier("resnet20-fastmpn", checkpoint: scratch.path + "/run/best.safetensors")
+    #expect(classifier.configuration.iterations == 5 && classifier.report?.isComplete == true)
+    let metrics = try Evaluation()(classifier, on: openDataset(scratch.path + "/data")).metrics
+    #expect(metrics.top1 == trainer.best?.top1)
+  }
+
+  @Test func `A number that is not finite stops the run and names the tensor`() throws {
+    let scratch = try Scratch()
+    let trainer = try Trainer(
+      try settings(scratch) { ($0.learningRate, $0.epochs) = (1e30, 3) }, output: scratch.path + "/run")
+    let error = #expect(throws: TrainingError.self) { try trainer.run() }
+    let text = error?.description ?? ""
+    #expect(text.hasPrefix("epoch 1, step ") && text.contains("is not finite"), "\(text)")
+    #expect(text.contains("conv") || text.contains("bn") || text.contains("linear"), "\(text)")
+    // Nothing was saved yet, so nothing bad was.
+    #expect(!FileManager.default.fileExists(atPath: scratch.path + "/run/last.safetensors"))
+  }
+
+  @Test func `Fine-tuning keeps the features and replaces a classifier of other classes`() throws {
+    let scratch = try Scratch()
+    let checkpoint = try scratch.writeNetwork("start.safetensors", .fastmpn, classes: 7)
+    var settings = try settings(scratch, "resnet20-fastmpn") { recipe in
+      recipe.groups = [ParameterGroup(["fc"], learningRateFactor: 5)]
+    }
+    settings.finetune = checkpoint
+    let trainer = try Trainer(settings, output: scratch.path + "/run")
+    let start = try Checkpoint(contentsOf: checkpoint)
+    let values = Dictionary(uniqueKeysWithValues: trainer.network.tensors.map { ($0.description.name, $0.tensor) })
+    #expect(trainer.network.configuration.dimension == 8 && trainer.network.configuration.classes == 10)
+    #expect(try values["conv1.weight"]?.scalars == start.tensors["conv1.weight"]?.tensor(as: Float.self).scalars)
+    #expect(values["fc.weight"]?.shape == [10, 36])
+    #expect(try trainer.run() == .complete)
+    // The run can be resumed although the checkpoint decided d.
+    #expect(try Trainer(resuming: scratch.path + "/run", settings: { $0 })?.position.epoch == 2)
+  }
+
+  @Test func `Order and result do not depend on how images are loaded`() throws {
+    let scratch = try Scratch()
+    let settings = try settings(scratch)
+    let first = try Trainer(settings, output: scratch.path + "/a")
+    let second = try Trainer(settings, output: scratch.path + "/b")
+    _ = try first.run()
+    _ = try second.run()
+    #expect(first.network.tensors.map(\.tensor.scalars) == second.network.tensors.map(\.tensor.scalars))
+  }
+
+  @Test func `Files written load in Python by PyTorch's names`() throws {
+    let script = """
+      import sys
+      from safetensors.numpy import load_file
+      tensors = load_file(sys.argv[1])
+      print(len(tensors), tensors["layer1.0.conv1.weight"].shape, tensors["linear.bias"].dtype)
+      """
+    let scratch = try Scratch()
+    try scratch.write("load.py", Array(script.utf8))
+    guard try runShell("python3 -c 'import safetensors.numpy'", tool: "zoo-train").status == 0 else {
+      print("skipped: no Python with safetensors")
+      return
+    }
+    let trainer = try Trainer(try settings(scratch) { $0.epochs = 1 }, output: scratch.path + "/run")
+    _ = try trainer.run()
+    let run = try runShell("python3 \(scratch.path)/load.py \(scratch.path)/run/last.safetensors", tool: "zoo-train")
+    #expect(run.output == "\(trainer.network.tensors.count) (16, 16, 3, 3) float32\n", "\(run.errors)")
+  }
+
+  @Test func `Ten thousand small steps take no more memory than a hundred`() async throws {
+    // In a process of its own: other tests take memory too.
+    await #expect(processExitsWith: .success) {
+      var network = CovariancePool<Float>(channels: 4, dimension: 4, normalization: .newtonSchulz())
+      network.initialize()
+      var optimizer = SGD<Float>(momentum: 0.9)
+      let x = RandomStream(seed: 1, name: "x").normal([2, 4, 8, 8], deviation: Float(1))
+      func steps(_ count: Int) throws {
+        for _ in 0..<count {
+          let result = try valueWithGradients(of: network) { network in
+            SoftmaxCrossEntropy(labels: [1, 2]).applied(to: network(x))
+          }
+          optimizer.step(&network, result.gradients, learningRate: 1e-4)
+          network.assign(result.updates)
+        }
+      }
+      /// Bytes, as Linux tells them.
+      func residentMemory() -> Int {
+        let fields = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ") ?? []
+        return fields.count > 1 ? (Int(fields[1]) ?? 0) * 4096 : 0
+      }
+      try steps(100)
+      let before = residentMemory()
+      try steps(10_000)
+      let growth = residentMemory() - before
+      guard growth < 4 << 20 else { fatalError("\(growth) bytes more") }
+    }
+  }
+}
