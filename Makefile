@@ -1,13 +1,13 @@
 # `make demo` and `make test` need a Swift toolchain and nothing else: the C libraries are installed where they are missing.
 
 SWIFT ?= swift
-LIBRARIES = libopenblas-dev liblapacke-dev libturbojpeg0-dev libpng-dev zlib1g-dev
+LIBRARIES = libopenblas-dev liblapacke-dev libturbojpeg0-dev libpng-dev zlib1g-dev dataset-fashion-mnist
 
-.PHONY: demo test libraries format benchmark
+.PHONY: demo test libraries format benchmark training-benchmark peers
 
 demo: libraries
 	$(SWIFT) build -c release --product zoo-eval
-	.build/release/zoo-eval resnet101-fastmpn
+	.build/release/zoo-eval resnet20-fastmpn
 
 # Tests run in release: the golden networks are slow without optimisation.
 test: libraries
@@ -31,9 +31,15 @@ libraries:
 format:
 	$(SWIFT) format --in-place --recursive Package.swift Sources Tests Examples
 
-# Times this package and PyTorch in one run; PyTorch goes into an environment of its own, .venv-peers.
-benchmark: libraries
+# These time this package and PyTorch in one run; PyTorch goes into an environment of its own, .venv-peers.
+benchmark: libraries peers
 	$(SWIFT) build -c release --product zoo-eval
+	.venv-peers/bin/python Benchmarks/Peers/compare.py .build/release/zoo-eval $(ARGUMENTS)
+
+training-benchmark: libraries peers
+	$(SWIFT) build -c release --product training-step
+	.venv-peers/bin/python Benchmarks/Peers/compare_training.py .build/release/training-step $(ARGUMENTS)
+
+peers:
 	test -x .venv-peers/bin/python || python3 -m venv .venv-peers
 	.venv-peers/bin/python -c 'import torch, numpy, PIL' 2>/dev/null || .venv-peers/bin/pip install -q torch numpy pillow
-	.venv-peers/bin/python Benchmarks/Peers/compare.py .build/release/zoo-eval $(ARGUMENTS)

@@ -21,7 +21,8 @@ let libraries: [Target] = [
   .target(name: "Vision", dependencies: ["Tensors", "CTurboJPEG", "PNGReading", "CZlib"]),
   .target(
     name: "ModelZoo",
-    dependencies: ["NeuralNetworks", "CovariancePooling", "Inference", "Checkpoints", "Vision", "Kernels"]),
+    dependencies: ["NeuralNetworks", "CovariancePooling", "Inference", "Checkpoints", "Vision", "Kernels"],
+    resources: [.copy("Networks")]),
   .target(name: "Training", dependencies: ["ModelZoo"]),
 ]
 

@@ -42,7 +42,7 @@ struct TrainingStep: ParsableCommand {
       .first { $0.hasPrefix("VmHWM") }.flatMap { Double($0.split(separator: " ").dropLast().last ?? "") } ?? 0
     let values: [String: Any] = [
       "model": model, "batchSize": batchSize, "imagesPerSecond": Double(batchSize) / median,
-      "peakMemoryMB": memory / 1024, "blas": BLASInfo.current.version, "kernel": BLASInfo.current.kernel,
+      "peakMemoryMB": memory * 1024 / 1e6, "blas": BLASInfo.current.version, "kernel": BLASInfo.current.kernel,
     ]
     print(String(decoding: try JSONSerialization.data(withJSONObject: values, options: .sortedKeys), as: UTF8.self))
   }

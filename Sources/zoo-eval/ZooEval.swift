@@ -15,6 +15,9 @@ struct ZooEval: ParsableCommand {
       The five likeliest classes of single images:
         zoo-eval resnet50-fastmpn --checkpoint fastmpn50.pth.tar cat.jpg dog.png
 
+      Networks that come with this package, on Fashion-MNIST's test images (Debian: dataset-fashion-mnist):
+        zoo-eval resnet20-fastmpn
+
       Size and speed of a network, with random weights:
         zoo-eval resnet101-fastmpn
 
@@ -112,6 +115,33 @@ struct ZooEval: ParsableCommand {
     do {
       if list { return print(ModelList(format).text, terminator: "") }
       guard let model else { return }
+      try withNetworkInTheBox(model).run(model)
+    } catch let error as ExitCode {
+      throw error
+    } catch {
+      Output.fail("\(error)")
+      throw ExitCode(1)
+    }
+  }
+
+  /// These options with the network in the box as the checkpoint, where there is one that fits the data and no other is
+  /// named; without data on Fashion-MNIST's test images, where they are installed.
+  private func withNetworkInTheBox(_ model: String) -> ZooEval {
+    guard checkpoint == nil, let box = Zoo.checkpointInTheBox(model) else { return self }
+    if let data, !FashionMNIST.isPresent(in: data) { return self }
+    var options = self
+    options.checkpoint = box
+    guard images.isEmpty, data == nil else { return options }
+    if FashionMNIST.isInstalled {
+      options.data = FashionMNIST.directory
+    } else {
+      Output.standardError(
+        "note: Fashion-MNIST, which this network is for, is not installed (Debian: dataset-fashion-mnist)")
+    }
+    return options
+  }
+
+  private func run(_ model: String) throws {
       if let threads { WorkerPool.shared.width = threads }
       Output.checkBuild()
       if let warning = BLASInfo.current.warning { Output.warn(warning) }
@@ -130,12 +160,6 @@ struct ZooEval: ParsableCommand {
       } else {
         try ModelReport(options: self, classifier: classifier).run()
       }
-    } catch let error as ExitCode {
-      throw error
-    } catch {
-      Output.fail("\(error)")
-      throw ExitCode(1)
-    }
   }
 
   /// Prints the likeliest classes of each image.

@@ -129,7 +129,7 @@ import Testing
 
   @Test func `Without a checkpoint it says so and reports what is true all the same`() throws {
     let scratch = try Scratch()
-    let run = try zooEval("resnet20-fastmpn", "--batch-size", "2", "--results", scratch.path + "/r.json")
+    let run = try zooEval("resnet32-fastmpn", "--batch-size", "2", "--results", scratch.path + "/r.json")
     #expect(run.status == 0)
     for words in ["weights are random", "parameters", "MACs", "images/s", "Newton–Schulz", "MB at its peak"] {
       #expect(run.output.contains(words), "\(words)")
