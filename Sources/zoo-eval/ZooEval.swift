@@ -142,24 +142,24 @@ struct ZooEval: ParsableCommand {
   }
 
   private func run(_ model: String) throws {
-      if let threads { WorkerPool.shared.width = threads }
-      Output.checkBuild()
-      if let warning = BLASInfo.current.warning { Output.warn(warning) }
-      let classifier = try Classifier(model, checkpoint: checkpoint, iterations: iterations)
-      if iterations != nil, classifier.configuration.head != .fastmpn {
-        throw Mistake("--iterations is for Fast-MPN networks; \(model) has no Newton–Schulz iterations")
-      }
-      for warning in classifier.report?.warnings ?? [] { Output.warn(warning) }
-      if let iterations, classifier.report != nil, iterations != 5 {
-        Output.warn("\(iterations) Newton–Schulz iterations: a network is trained with its own number, usually 5")
-      }
-      if !images.isEmpty {
-        try classify(classifier)
-      } else if let data {
-        try DataEvaluation(options: self, classifier: classifier).run(data)
-      } else {
-        try ModelReport(options: self, classifier: classifier).run()
-      }
+    if let threads { WorkerPool.shared.width = threads }
+    Output.checkBuild()
+    if let warning = BLASInfo.current.warning { Output.warn(warning) }
+    let classifier = try Classifier(model, checkpoint: checkpoint, iterations: iterations)
+    if iterations != nil, classifier.configuration.head != .fastmpn {
+      throw Mistake("--iterations is for Fast-MPN networks; \(model) has no Newton–Schulz iterations")
+    }
+    for warning in classifier.report?.warnings ?? [] { Output.warn(warning) }
+    if let iterations, classifier.report != nil, iterations != 5 {
+      Output.warn("\(iterations) Newton–Schulz iterations: a network is trained with its own number, usually 5")
+    }
+    if !images.isEmpty {
+      try classify(classifier)
+    } else if let data {
+      try DataEvaluation(options: self, classifier: classifier).run(data)
+    } else {
+      try ModelReport(options: self, classifier: classifier).run()
+    }
   }
 
   /// Prints the likeliest classes of each image.

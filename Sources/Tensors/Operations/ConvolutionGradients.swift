@@ -46,7 +46,7 @@ func convolutionInputGradient<Scalar: RealScalar>(
   _ shapes: ConvolutionShapes, _ gradient: UnsafePointer<Scalar>, _ weight: Tensor<Scalar>,
   into result: UnsafeMutablePointer<Scalar>
 ) {
-  if Scalar.self == Float.self, let geometry = shapes.transposedGeometry {
+  if usesPackedKernels(Scalar.self), let geometry = shapes.transposedGeometry {
     let taps = geometry.kernel_height * geometry.kernel_width
     let turned = ConvolutionWeights<Scalar>(
       weight, for: geometry, outputChannels: shapes.geometry.channels,
@@ -88,7 +88,7 @@ func convolutionWeightGradient<Scalar: RealScalar>(
   into result: UnsafeMutablePointer<Scalar>
 ) {
   let parts = max(1, min(WorkerPool.shared.width, shapes.batch))
-  guard Scalar.self != Float.self else {
+  guard !usesPackedKernels(Scalar.self) else {
     return weightGradient(shapes, parts, gradient.float, input.float, into: result.float)
   }
   let size = shapes.outputChannels * shapes.taps

@@ -16,8 +16,8 @@ package struct Epilogue<Scalar: RealScalar> {
   fileprivate var isEmpty: Bool { bias == nil && residual == nil && !relu }
 }
 
-/// A convolution's weights in the order in which the kernel reads them: panels of output channels in single precision,
-/// `[O, C, h, w]` as they are in double.
+/// A convolution's weights in the order in which they are read: panels of output channels for the kernels, `[O, C, h, w]` as
+/// they are for BLAS.
 package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
   /// Output channels.
   package let outputChannels: Int
@@ -37,8 +37,8 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
     flipped: Bool
   ) {
     self.outputChannels = outputChannels
-    guard Scalar.self == Float.self else {
-      precondition(!flipped, "double-precision weights stay as they are")
+    guard usesPackedKernels(Scalar.self) else {
+      precondition(!flipped, "weights for BLAS stay as they are")
       tensor = weight
       return
     }
@@ -52,14 +52,24 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
   }
 }
 
+/// Whether convolutions run on `Kernels/convolution.c`: in single precision, and not in a debug build, where the compiler
+/// leaves those loops as slow as they are written and BLAS is many times faster.
+func usesPackedKernels<Scalar: RealScalar>(_: Scalar.Type) -> Bool {
+  #if DEBUG
+    return false
+  #else
+    return Scalar.self == Float.self
+  #endif
+}
+
 /// Convolves a batch; its pixels, or where they are few its output channels, are spread over the pool.
 ///
-/// In single precision by the kernels of `Kernels/convolution.c`, in double by im2col and BLAS.
+/// In single precision by the kernels of `Kernels/convolution.c`, otherwise by im2col and BLAS.
 package func convolve<Scalar: RealScalar>(
   _ geometry: covpool_window, batch: Int, input: UnsafePointer<Scalar>, weights: ConvolutionWeights<Scalar>,
   epilogue: Epilogue<Scalar>, output: UnsafeMutablePointer<Scalar>
 ) {
-  guard Scalar.self == Float.self else {
+  guard usesPackedKernels(Scalar.self) else {
     convolveByProducts(
       geometry, batch: batch, outputChannels: weights.outputChannels, input: input, weight: weights.tensor.pointer,
       epilogue: epilogue, output: output)
