@@ -55,7 +55,9 @@ public final class Trainer {
   private let validationData: (any Dataset)?
   private var lastSave = Date()
 
-  /// A run that begins.
+  /// A run that begins, in a directory that holds no other.
+  ///
+  /// From here on the process keeps memory that is freed, for the next step (`keepFreedMemory`).
   /// - Throws: `ZooError`, `DatasetError`, `RecipeError`, `TrainingError`, and `CheckpointError` or `LoadError` where
   ///   there is a checkpoint to start from.
   public convenience init(_ settings: TrainingSettings, output directory: String) throws {
@@ -86,6 +88,7 @@ public final class Trainer {
       settings: settings, classes: classes, inputChannels: channels, dimension: network.configuration.dimension,
       flavour: network.configuration.flavour, classNames: data.training.classNames, threads: WorkerPool.shared.width)
     let files = TrainingFiles(directory: directory)
+    guard !files.hasCheckpoint else { throw TrainingError.directoryInUse(directory) }
     try files.prepare()
     self.init(network, progress, files, data)
     self.warnings = warnings

@@ -196,6 +196,8 @@ public enum TrainingError: Error, CustomStringConvertible {
   case cannotWrite(String, String)
   /// A checkpoint that training cannot go on from.
   case notResumable(String, String)
+  /// The directory holds another run.
+  case directoryInUse(String)
   /// Settings that differ from those of the run that is to be resumed.
   case otherSettings(String)
   /// Data that the network cannot learn from.
@@ -207,6 +209,8 @@ public enum TrainingError: Error, CustomStringConvertible {
     switch self {
     case .cannotWrite(let path, let reason): "\(path): cannot be written: \(reason)"
     case .notResumable(let path, let reason): "\(path): cannot be resumed: \(reason)"
+    case .directoryInUse(let directory):
+      "\(directory): holds a run already; --resume it, or choose another --output"
     case .otherSettings(let what): what
     case .data(let what): what
     case .notFinite(let epoch, let step, let tensor):
