@@ -8,7 +8,7 @@ import Kernels
 /// Σ = 0 gives 0.
 public struct NewtonSchulz: TensorOperation {
   /// What the matrix is divided by before iterating, and multiplied by the root of afterwards.
-  public enum Scaling: String, Hashable, Sendable {
+  public enum Scaling: String, Hashable, Sendable, Codable {
     /// The trace, as in the published networks: convergence is certain.
     case trace
     /// The Frobenius norm: closer to the root for the same n where the spectrum is flat.

@@ -58,10 +58,12 @@ public struct Evaluation {
   ///   - onProgress: called after each batch.
   ///   - onImage: called for each classified image, in the data set's order.
   ///   - shouldStop: asked about images that could not be read; an error ends the pass.
+  ///   - isCancelled: asked after each batch; the pass ends with a `CancellationError` if so.
   public func callAsFunction(
     _ classifier: Classifier, on data: any Dataset, onProgress: (Progress) -> Void = { _ in },
     onImage: ((ImageResult) -> Void)? = nil,
-    shouldStop: (_ failures: [(path: String, reason: String)]) -> (any Error)? = { _ in nil }
+    shouldStop: (_ failures: [(path: String, reason: String)]) -> (any Error)? = { _ in nil },
+    isCancelled: () -> Bool = { false }
   ) throws -> Summary {
     let start = Date()
     let total = min(limit ?? data.count, data.count)
@@ -72,6 +74,7 @@ public struct Evaluation {
     var summary = Summary(metrics: ClassificationMetrics(), failures: [], images: 0, seconds: 0)
     while let batch = loader.next() {
       if let error = shouldStop(batch.failures) { throw error }
+      if isCancelled() { throw CancellationError() }
       summary.failures += batch.failures
       summary.images += batch.indices.count
       if !batch.indices.isEmpty {

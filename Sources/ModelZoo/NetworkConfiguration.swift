@@ -31,9 +31,9 @@ public enum Flavour: String, CaseIterable, Hashable, Sendable, Codable {
 }
 
 /// Everything that decides a network's structure.
-public struct NetworkConfiguration: Hashable, Sendable {
+public struct NetworkConfiguration: Hashable, Sendable, Codable {
   /// Networks that share their layout.
-  public enum Family: Hashable, Sendable {
+  public enum Family: String, Hashable, Sendable, Codable {
     /// 7×7 stem, four stages, for 224 px (He et al. 2015, table 1).
     case imageNet
     /// 3×3 stem, three stages, for 32 px (He et al. 2015, §4.2).

@@ -162,9 +162,9 @@ extension ResNet {
   /// - Throws: `CheckpointError`, `LoadError`.
   public static func finetuned(
     _ asked: NetworkConfiguration, from path: String, classes: Int, seed: UInt64
-  ) throws -> (network: ResNet, report: LoadReport) {
+  ) throws -> (network: ResNet, report: LoadReport, replacesClassifier: Bool) {
     let (loaded, report) = try load(asked, from: path)
-    guard loaded.configuration.classes != classes else { return (loaded, report) }
+    guard loaded.configuration.classes != classes else { return (loaded, report, false) }
     var configuration = loaded.configuration
     configuration.classes = classes
     var network = ResNet(configuration)
@@ -175,6 +175,6 @@ extension ResNet {
       guard !description.name.hasPrefix(classifier), let value = values[description.name] else { return }
       tensor = value
     }
-    return (network, report)
+    return (network, report, true)
   }
 }

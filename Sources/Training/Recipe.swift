@@ -138,6 +138,20 @@ public struct Recipe: Hashable, Sendable, Codable {
     try check((0..<1).contains(averageDecay ?? 0), "averageDecay", averageDecay ?? 0, "in [0, 1)")
     try check(augmentation.padding >= 0, "augmentation.padding", augmentation.padding, "0 or more")
     try check(augmentation.colorJitter >= 0, "augmentation.colorJitter", augmentation.colorJitter, "0 or more")
+    try check(schedule.warmup >= 0 && schedule.warmup.isFinite, "schedule.warmup", schedule.warmup, "0 or more")
+    switch schedule.shape {
+    case .constant: break
+    case .step(let epochs, let factor):
+      try check(epochs > 0 && factor > 0, "schedule.shape", schedule.shape, "a step after epochs > 0 by a factor > 0")
+    case .polynomial(let epochs, let power):
+      try check(epochs > 1 && power > 0, "schedule.shape", schedule.shape, "a polynomial of epochs > 1 and power > 0")
+    case .cosine(let epochs): try check(epochs > 0, "schedule.shape", schedule.shape, "a cosine of epochs > 0")
+    }
+    for group in groups {
+      let factor = group.learningRateFactor
+      try check(factor >= 0 && factor.isFinite, "a group's learning rate factor", factor, "0 or more")
+      try check((group.weightDecay ?? 0) >= 0, "a group's weight decay", group.weightDecay ?? 0, "0 or more")
+    }
     if let area = augmentation.resizedCrop {
       try check(area.lowerBound > 0 && area.upperBound <= 1, "augmentation.resizedCrop", area, "within (0, 1]")
     }

@@ -68,13 +68,17 @@ public final class Trainer {
     guard let highest = labels.max(), labels.count == data.training.count else {
       throw TrainingError.data("\(settings.data): images without labels cannot be learnt from")
     }
-    let classes = max(highest + 1, data.training.classNames?.count ?? 0)
+    let isImageNet = (data.training as? ImageFolder)?.hasWordNetLabels == true
+    let classes = isImageNet ? ImageNet.classNames.count : max(highest + 1, data.training.classNames?.count ?? 0)
     let channels = configuration.family == .cifar && data.training is IDXDataset ? 1 : 3
     var network: ResNet<Float>
     var warnings: [String] = []
     if let path = settings.finetune {
       let found = try ResNet<Float>.finetuned(configuration, from: path, classes: classes, seed: settings.seed)
       (network, warnings) = (found.network, found.report.warnings)
+      if found.replacesClassifier {
+        warnings.append("\(path) has another number of classes than \(settings.data): the classifier begins anew")
+      }
       guard network.configuration.inputChannels == channels else {
         throw TrainingError.data(
           "\(settings.data): images of \(channels) channels; \(path) is for \(network.configuration.inputChannels)")
@@ -85,8 +89,9 @@ public final class Trainer {
       network.initialize(seed: settings.seed)
     }
     let progress = TrainingProgress(
-      settings: settings, classes: classes, inputChannels: channels, dimension: network.configuration.dimension,
-      flavour: network.configuration.flavour, classNames: data.training.classNames, threads: WorkerPool.shared.width)
+      settings: settings, configuration: network.configuration, classNames: isImageNet ? nil : data.training.classNames,
+      threads: WorkerPool.shared.width)
+    try Self.check(data.validation, classes: classes)
     let files = TrainingFiles(directory: directory)
     guard !files.hasCheckpoint else { throw TrainingError.directoryInUse(directory) }
     try files.prepare()
@@ -105,12 +110,9 @@ public final class Trainer {
     guard asked == progress.settings else {
       throw TrainingError.otherSettings(Self.difference(progress.settings, asked, directory))
     }
-    var configuration = try Zoo.entry(named: asked.model).configuration
-    (configuration.classes, configuration.inputChannels) = (progress.classes, progress.inputChannels)
-    (configuration.dimension, configuration.flavour) = (progress.dimension, progress.flavour)
-    var network = ResNet<Float>(configuration)
+    var network = ResNet<Float>(progress.configuration)
     try network.fill(from: weights)
-    self.init(network, progress, files, try Self.open(asked))
+    self.init(network, progress, files, try Self.open(asked, classes: progress.configuration.classes))
     var averaged = network
     if average != nil {
       try averaged.fill(from: state, prefix: "average.")
@@ -145,7 +147,7 @@ public final class Trainer {
     keepFreedMemory()
   }
 
-  /// Trains until all epochs are done or `shouldStop` says so, asked after each step.
+  /// Trains until all epochs are done or `shouldStop` says so, asked after each step and while validating.
   /// - Throws: `TrainingError` where a number is not finite or a file cannot be written.
   public func run(
     onStep: (StepReport) -> Void = { _ in }, onEpoch: (EpochRecord) -> Void = { _ in },
@@ -154,13 +156,11 @@ public final class Trainer {
     lastSave = Date()
     try files.write(log: progress.records)
     while progress.epoch < settings.recipe.epochs {
-      guard try trainEpoch(onStep: onStep, shouldStop: shouldStop) else {
-        try save()
-        return .stopped
-      }
-      let record = try finishEpoch()
+      let isWhole = try trainEpoch(onStep: onStep, shouldStop: shouldStop)
+      // Before validating too, which may take long.
+      try save()
+      guard isWhole, !shouldStop(), let record = try finishEpoch(shouldStop) else { return .stopped }
       onEpoch(record)
-      if shouldStop(), progress.epoch < settings.recipe.epochs { return .stopped }
     }
     try files.write(curves: curves(of: progress.records, title: "\(settings.model), seed \(settings.seed)"))
     return .complete
@@ -252,14 +252,17 @@ public final class Trainer {
     }
   }
 
-  /// Validates, logs and saves.
-  private func finishEpoch() throws -> EpochRecord {
+  /// Validates, logs and saves; `nil` if it was asked to stop.
+  private func finishEpoch(_ shouldStop: () -> Bool) throws -> EpochRecord? {
     let sums = progress.sums
     let evaluated = average?.module ?? network
     var metrics: ClassificationMetrics?
     if let validationData {
       let evaluation = Evaluation(batchSize: 64, limit: settings.limit)
-      metrics = try evaluation(Classifier(evaluated), on: validationData).metrics
+      do {
+        metrics = try evaluation(Classifier(evaluated), on: validationData, isCancelled: shouldStop).metrics
+      } catch is CancellationError { return nil }
+      guard metrics?.loss.isFinite == true else { throw notFinite("the validation loss") }
     }
     let isDropping = network.configuration.head == .dropcov
     let record = EpochRecord(
@@ -283,16 +286,42 @@ public final class Trainer {
   private func save() throws {
     var state = optimizer.state.sorted { $0.key < $1.key }.map { (name: "optimizer.\($0.key)", tensor: $0.value) }
     state += average?.module.namedTensors.map { ("average.\($0.name)", $0.tensor) } ?? []
+    // A step can make weights that only the next would find fault with.
+    if let bad = (network.namedTensors + state).first(where: { !$0.tensor.isFinite }) { throw notFinite(bad.name) }
     try files.save(network, state: state, progress: progress)
     lastSave = Date()
   }
 
-  private static func open(_ settings: TrainingSettings) throws -> (training: any Dataset, validation: (any Dataset)?) {
+  private func notFinite(_ tensor: String) -> TrainingError {
+    .notFinite(epoch: progress.epoch + 1, step: progress.step, tensor: tensor)
+  }
+
+  /// Images to learn from, and those to validate on where there are any.
+  private static func open(
+    _ settings: TrainingSettings, classes: Int? = nil
+  ) throws -> (training: any Dataset, validation: (any Dataset)?) {
     let index = ImageNet.indexOfWordNetID
     let training = try openDataset(settings.data, split: .train, wordNetIndex: index)
+    var validation: (any Dataset)?
+    do {
+      validation = try openDataset(settings.data, split: .test, wordNetIndex: index, classNames: training.classNames)
+    } catch DatasetError.missingPart { validation = nil }
     // A folder that has no parts is all for training.
-    let validation = try openDataset(settings.data, split: .test, wordNetIndex: index)
-    return (training, validation.summary == training.summary ? nil : validation)
+    if validation?.summary == training.summary { validation = nil }
+    let known = Set(training.classNames ?? [])
+    if !known.isEmpty, let other = validation?.classNames?.first(where: { !known.contains($0) }) {
+      throw TrainingError.data("\(settings.data): its validation images have a class '\(other)' that training has not")
+    }
+    if let classes { try check(validation, classes: classes) }
+    return (training, validation)
+  }
+
+  private static func check(_ validation: (any Dataset)?, classes: Int) throws {
+    guard let validation else { return }
+    let highest = (0..<validation.count).lazy.compactMap { validation.label($0) }.max() ?? 0
+    guard highest < classes else {
+      throw TrainingError.data("\(validation.summary): labels go up to \(highest), but there are \(classes) classes")
+    }
   }
 
   private static func difference(_ old: TrainingSettings, _ new: TrainingSettings, _ directory: String) -> String {

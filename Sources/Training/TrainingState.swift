@@ -51,12 +51,8 @@ struct EpochSums: Equatable, Sendable, Codable {
 /// Where a run is, beside its tensors.
 struct TrainingProgress: Equatable, Sendable, Codable {
   var settings: TrainingSettings
-  /// Classes and channels of the data.
-  var classes: Int
-  var inputChannels: Int
-  /// What a checkpoint that was started from may have changed.
-  var dimension: Int
-  var flavour: Flavour
+  /// The structure, in which data and a checkpoint that was started from had their say.
+  var configuration: NetworkConfiguration
   var classNames: [String]?
   /// Epochs that are complete.
   var epoch = 0

@@ -36,6 +36,8 @@ public enum DatasetError: Error, CustomStringConvertible, Sendable, Equatable {
   case malformed(String, reason: String)
   /// A label file that does not fit.
   case labels(String, reason: String)
+  /// A directory with parts, without the one asked for.
+  case missingPart(String, names: [String])
 
   public var description: String {
     switch self {
@@ -46,6 +48,7 @@ public enum DatasetError: Error, CustomStringConvertible, Sendable, Equatable {
       "\(path): no image in \(names.count == 1 ? "folder" : "\(names.count) folders, among them") \(names[0])"
     case .malformed(let path, let reason): "\(path): \(reason)"
     case .labels(let path, let reason): "\(path): \(reason)"
+    case .missingPart(let path, let names): "\(path): has no folder \(names.joined(separator: " or "))"
     }
   }
 }
@@ -53,14 +56,16 @@ public enum DatasetError: Error, CustomStringConvertible, Sendable, Equatable {
 /// Opens the images in a directory, whatever their kind: IDX files (MNIST, Fashion-MNIST), CIFAR-10's binary files, a
 /// folder for each class, or a flat folder.
 ///
-/// A directory that holds `train` and `val` or `test` folders of classes is entered as `split` says.
+/// A directory that holds `train` and `val` (or `valid`, `validation`, `test`) is entered as `split` says.
 /// - Parameters:
 ///   - labels: a file with one integer a line for a flat folder's images in sorted order.
 ///   - wordNetIndex: the class index of each WordNet identifier. If every class folder is called so, labels are these
 ///     indices, so that a subset of ImageNet is scored right; otherwise they are positions of the sorted folder names.
+///   - classNames: a network's classes; if every class folder is called like one, labels are positions among these.
 /// - Throws: `DatasetError`.
 public func openDataset(
-  _ directory: String, split: Split = .test, labels: String? = nil, wordNetIndex: [String: Int] = [:]
+  _ directory: String, split: Split = .test, labels: String? = nil, wordNetIndex: [String: Int] = [:],
+  classNames: [String]? = nil
 ) throws -> any Dataset {
   var isDirectory: ObjCBool = false
   guard FileManager.default.fileExists(atPath: directory, isDirectory: &isDirectory), isDirectory.boolValue else {
@@ -71,23 +76,32 @@ public func openDataset(
     dataset = try IDXDataset(images: files.images, labels: files.labels)
   } else if let files = CIFAR10Binary.files(in: directory, split) {
     dataset = try CIFAR10Binary(files, in: directory)
-  } else if let folder = partFolder(directory, split) {
-    return try openDataset(folder, split: split, labels: labels, wordNetIndex: wordNetIndex)
+  } else if let folder = try partFolder(directory, split) {
+    return try openDataset(
+      folder, split: split, labels: labels, wordNetIndex: wordNetIndex, classNames: classNames)
   } else if subdirectories(of: directory).isEmpty {
     return try FlatFolder(directory, labels: labels)
   } else {
-    dataset = try ImageFolder(directory, wordNetIndex: wordNetIndex)
+    dataset = try ImageFolder(directory, wordNetIndex: wordNetIndex, classNames: classNames)
   }
   if let labels { throw DatasetError.labels(labels, reason: "\(directory) has labels of its own") }
   return dataset
 }
 
-/// The folder of a split where a directory has nothing but those.
-private func partFolder(_ directory: String, _ split: Split) -> String? {
+/// The folder of a split in a directory that has parts; `nil` where its folders are classes.
+///
+/// A class may be called `train`: a directory has parts if there is a folder to validate on beside that, or nothing else.
+private func partFolder(_ directory: String, _ split: Split) throws -> String? {
   let names = Set(subdirectories(of: directory))
-  guard !names.isEmpty, names.isSubset(of: ["train", "val", "valid", "validation", "test"]) else { return nil }
-  let wanted = split == .train ? ["train"] : ["val", "valid", "validation", "test"]
-  return wanted.first { names.contains($0) }.map { directory + "/" + $0 }
+  let judging = ["val", "valid", "validation", "test"]
+  let hasJudging = judging.contains { names.contains($0) }
+  guard !names.isEmpty, names == ["train"] || (hasJudging && names.contains("train")) || names.isSubset(of: judging)
+  else { return nil }
+  let wanted = split == .train ? ["train"] : judging
+  guard let found = wanted.first(where: { names.contains($0) }) else {
+    throw DatasetError.missingPart(directory, names: split == .train ? ["train"] : ["val", "test"])
+  }
+  return directory + "/" + found
 }
 
 /// Names of the folders in a folder, sorted by code points, hidden ones left out.

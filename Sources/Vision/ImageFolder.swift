@@ -17,24 +17,35 @@ public struct ImageFolder: Dataset {
   public let directory: String
   private var paths: [String] = []
   private var labels: [Int] = []
+  /// Whether labels are ImageNet's indices.
+  public let hasWordNetLabels: Bool
   private let labelKind: String
 
   /// Opens a directory of class folders.
-  /// - Parameter wordNetIndex: the index of each WordNet identifier, used if every folder is called by one.
+  /// - Parameters:
+  ///   - wordNetIndex: the index of each WordNet identifier, used if every folder is called by one.
+  ///   - known: classes whose positions are the labels, if every folder is called like one.
   /// - Throws: `DatasetError` where there are no folders or one of them holds no image.
-  public init(_ directory: String, wordNetIndex: [String: Int] = [:]) throws(DatasetError) {
+  public init(
+    _ directory: String, wordNetIndex: [String: Int] = [:], classNames known: [String]? = nil
+  ) throws(DatasetError) {
     self.directory = directory
     let names = subdirectories(of: directory)
     guard !names.isEmpty else { throw .empty(directory) }
     let areWordNet = names.allSatisfy { wordNetIndex[$0] != nil }
-    labelKind = areWordNet ? "ImageNet's" : "positions of the sorted folder names"
+    hasWordNetLabels = areWordNet
+    let positions = Dictionary((known ?? []).enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+    let areKnown = !areWordNet && names.allSatisfy { positions[$0] != nil }
+    labelKind =
+      areWordNet ? "ImageNet's" : areKnown ? "the network's classes" : "positions of the sorted folder names"
     classNames = names
     var empty: [String] = []
     for (position, name) in names.enumerated() {
       let found = Self.images(in: directory, name)
       if found.isEmpty { empty.append(name) }
       paths += found
-      labels += [Int](repeating: areWordNet ? wordNetIndex[name] ?? position : position, count: found.count)
+      let label = areWordNet ? wordNetIndex[name] : areKnown ? positions[name] : position
+      labels += [Int](repeating: label ?? position, count: found.count)
     }
     guard empty.count < names.count else { throw .empty(directory) }
     guard empty.isEmpty else { throw .emptyClasses(directory, names: empty) }

@@ -10,7 +10,7 @@ struct DataEvaluation {
 
   func run(_ directory: String) throws {
     let data = try openDataset(
-      directory, labels: options.labels, wordNetIndex: ImageNet.indexOfWordNetID)
+      directory, labels: options.labels, wordNetIndex: ImageNet.indexOfWordNetID, classNames: classifier.classNames)
     try check(data, directory)
     if classifier.report == nil { Output.warn(Output.randomWeights) }
     print("\(classifier.model) on \(data.summary)")

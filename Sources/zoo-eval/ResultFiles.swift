@@ -60,7 +60,7 @@ struct Results: Encodable {
   func encode(to encoder: any Encoder) throws {
     var object = encoder.container(keyedBy: Key.self)
     for (name, value) in fields {
-      if let value {
+      if let value, (value as? Double)?.isFinite != false {
         try object.encode(value, forKey: Key(name))
       } else {
         try object.encodeNil(forKey: Key(name))
@@ -120,6 +120,16 @@ func writeAtomically(_ text: String, to path: String) throws {
     try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
   } catch {
     throw UnwritableFile(path: path, reason: (error as NSError).localizedDescription)
+  }
+}
+
+/// Finds out before a long run whether these files can be written after it.
+func checkWritable(_ paths: String?...) throws {
+  for path in paths.compactMap({ $0 }) {
+    let folder = (path as NSString).deletingLastPathComponent
+    guard FileManager.default.isWritableFile(atPath: folder.isEmpty ? "." : folder) else {
+      throw UnwritableFile(path: path, reason: "\(folder) is no directory that can be written to")
+    }
   }
 }
 

@@ -145,6 +145,7 @@ struct ZooEval: ParsableCommand {
     if let threads { WorkerPool.shared.width = threads }
     Output.checkBuild()
     if let warning = BLASInfo.current.warning { Output.warn(warning) }
+    try checkWritable(predictions, results)
     let classifier = try Classifier(model, checkpoint: checkpoint, iterations: iterations)
     if iterations != nil, classifier.configuration.head != .fastmpn {
       throw Mistake("--iterations is for Fast-MPN networks; \(model) has no Newton–Schulz iterations")

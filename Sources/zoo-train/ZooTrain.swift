@@ -170,7 +170,9 @@ struct ZooTrain: ParsableCommand {
         }
     }
     if let classifierRate {
-      recipe.groups = [ParameterGroup(["fc", "linear"], learningRateFactor: classifierRate)] + recipe.groups
+      let classifier = ["fc", "linear"]
+      recipe.groups.removeAll { $0.prefixes == classifier }
+      recipe.groups.insert(ParameterGroup(classifier, learningRateFactor: classifierRate), at: 0)
     }
     try recipe.validate()
     settings.recipe = recipe

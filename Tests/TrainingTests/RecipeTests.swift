@@ -32,6 +32,8 @@ import Training
       (#"{"epoch": 7}"#, "unknown field 'epoch'"), (#"{"epochs": "many"}"#, "epochs"), ("[1]", "expected an object"),
       (#"{"momentum": 1}"#, "momentum must be in [0, 1), not 1.0"), ("{", "not JSON"),
       (#"{"base": "LRslow"}"#, "no recipe 'LRslow'"),
+      (#"{"groups": [{"prefixes": ["fc"], "learningRateFactor": -5}]}"#, "learning rate factor must be 0 or more"),
+      (#"{"schedule": {"shape": {"cosine": {"epochs": 0}}, "warmup": 0, "isContinuous": true}}"#, "epochs > 0"),
     ] {
       try scratch.write("r.json", Array(text.utf8))
       let error = #expect(throws: RecipeError.self) { try Recipe.find(path) }

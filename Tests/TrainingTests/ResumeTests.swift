@@ -114,6 +114,8 @@ import Testing
     #expect(first.status == 0 && first.output.contains("no checkpoint to resume, starting over"))
     let other = try runTool("zoo-train", run + ["--learning-rate", "0.3"])
     #expect(other.status == 1 && other.errors.contains("recipe.learningRate was 0.1, now 0.3"), "\(other.errors)")
+    let factor = try runTool("zoo-train", run + ["--classifier-rate", "5"])
+    #expect(factor.status == 1 && factor.errors.contains("recipe.groups"))
     let done = try runTool("zoo-train", run)
     #expect(done.status == 0 && done.output.contains("all 1 epochs are done"))
     let again = try runTool("zoo-train", run.map { $0 == "--resume" ? "--output" : $0 })

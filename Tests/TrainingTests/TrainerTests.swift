@@ -60,6 +60,75 @@ import Training
     #expect(!FileManager.default.fileExists(atPath: scratch.path + "/run/last.safetensors"))
   }
 
+  @Test func `Weights that are not finite are never saved`() throws {
+    let scratch = try Scratch()
+    var settings = try settings(scratch) { $0.learningRate = 1e30 }
+    settings.recipe.epochs = 3
+    let trainer = try Trainer(settings, output: scratch.path + "/run")
+    trainer.saveInterval = 0  // after each step, the first of which makes them
+    #expect(throws: TrainingError.self) { try trainer.run() }
+    let last = scratch.path + "/run/last.safetensors"
+    if FileManager.default.fileExists(atPath: last) {
+      for tensor in try Checkpoint(contentsOf: last).tensors.values {
+        #expect(try tensor.tensor(as: Float.self).isFinite)
+      }
+    }
+  }
+
+  @Test func `A run from a checkpoint of other iterations is resumed with them`() throws {
+    let scratch = try Scratch()
+    var configuration = try Zoo.entry(named: "resnet20-fastmpn").configuration
+    (configuration.iterations, configuration.scaling, configuration.dimension) = (2, .frobenius, 8)
+    var network = ResNet<Float>(configuration)
+    network.initialize()
+    try writeSafetensors(
+      network.tensors.map { (name: $0.description.name, tensor: $0.tensor) },
+      metadata: ["iterations": "2", "scaling": "frobenius"], to: scratch.path + "/two.safetensors")
+    var settings = try settings(scratch, "resnet20-fastmpn")
+    settings.finetune = scratch.path + "/two.safetensors"
+    let whole = try Trainer(settings, output: scratch.path + "/whole")
+    _ = try whole.run()
+    var steps = 0
+    let first = try Trainer(settings, output: scratch.path + "/parts")
+    #expect(try first.run(onStep: { _ in steps += 1 }, shouldStop: { steps == 3 }) == .stopped)
+    let second = try #require(try Trainer(resuming: scratch.path + "/parts", settings: { $0 }))
+    #expect(second.network.configuration.iterations == 2 && second.network.configuration.scaling == .frobenius)
+    _ = try second.run()
+    #expect(second.network.tensors.map(\.tensor.scalars) == whole.network.tensors.map(\.tensor.scalars))
+  }
+
+  @Test func `Validation images are those of the classes that were learnt`() throws {
+    let scratch = try Scratch()
+    let picture = try Data(
+      contentsOf: URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(
+        path: "../VisionTests/Resources/odd_420.jpg"))
+    func write(_ folders: String...) throws {
+      for folder in folders { for index in 0..<2 { try scratch.write("\(folder)/\(index).jpg", picture) } }
+    }
+    var settings = try settings(scratch) { ($0.epochs, $0.batchSize) = (1, 4) }
+    func trainer(_ name: String) throws -> Trainer {
+      settings.data = scratch.path + "/" + name
+      return try Trainer(settings, output: scratch.path + "/run-\(name)")
+    }
+    // Fewer classes to validate on: labels stay those of training.
+    try write("fewer/train/a", "fewer/train/b", "fewer/train/c", "fewer/val/b", "fewer/val/c", "fewer/models/x")
+    let data = try openDataset(scratch.path + "/fewer", classNames: ["a", "b", "c"])
+    #expect((0..<4).map { data.label($0) } == [1, 1, 2, 2])
+    #expect(try trainer("fewer").network.configuration.classes == 3)
+    // A class that was not learnt.
+    try write("more/train/a", "more/train/b", "more/val/a", "more/val/z")
+    let error = #expect(throws: TrainingError.self) { try trainer("more") }
+    #expect(error?.description.contains("a class 'z' that training has not") == true)
+    // No validation at all.
+    try write("alone/train/a", "alone/train/b")
+    let alone = try trainer("alone")
+    #expect(try alone.run() == .complete)
+    #expect(alone.records[0].validationTop1 == nil)
+    // A class may be called like a part.
+    try write("vehicles/bus", "vehicles/train")
+    #expect(try trainer("vehicles").network.configuration.classes == 2)
+  }
+
   @Test func `Fine-tuning keeps the features and replaces a classifier of other classes`() throws {
     let scratch = try Scratch()
     let checkpoint = try scratch.writeNetwork("start.safetensors", .fastmpn, classes: 7)

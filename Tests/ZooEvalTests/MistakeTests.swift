@@ -31,6 +31,9 @@ import Testing
     expectFailure(try zooEval("resnet20", "--checkpoint", "/nowhere.pth"), "/nowhere.pth")
     expectFailure(try zooEval("resnet20", "--data", "/nowhere"), "/nowhere: no such directory")
     expectFailure(try zooEval("resnet20-mpn", "--iterations", "3"), "--iterations is for Fast-MPN networks")
+    expectFailure(
+      try zooEval("resnet20", "--data", "/nowhere", "--results", "/nowhere/r.json"),
+      "/nowhere/r.json: cannot be written")
   }
 
   @Test func `Damaged checkpoints leave no file behind`() throws {
@@ -73,8 +76,10 @@ import Testing
     let scratch = try Scratch()
     try scratch.writeCIFAR(images: 3)
     let checkpoint = try scratch.writeNetwork { $0[0].tensor = Tensor($0[0].tensor.shape, repeating: .nan) }
-    let run = try zooEval("resnet20", "--checkpoint", checkpoint, "--data", scratch.path + "/data")
+    let run = try zooEval(
+      "resnet20", "--checkpoint", checkpoint, "--data", scratch.path + "/data", "--results", scratch.path + "/r.json")
     #expect(run.status == 0 && run.errors.contains("NaN") && run.errors.contains("conv1.weight"))
+    #expect(try scratch.read("r.json").contains("\"loss\" : null"))
   }
 
   @Test func `Data that does not fit the network, an empty folder, wrong labels`() throws {
