@@ -2,11 +2,11 @@
 
 #include <string.h>
 
+#include "convolution_kernels.h"
+
 // Products of one block of input channels: 288 rows of 32 columns are 36 KB, three quarters of the first-level cache of
 // today's server processors.
-enum { block_limit = 288, tile = COVPOOL_TILE, panel = COVPOOL_PANEL, lanes = 16 };
-
-static ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+enum { block_limit = 288 };
 
 static ptrdiff_t taps_of(const covpool_window *w) { return w->kernel_height * w->kernel_width; }
 
@@ -143,16 +143,6 @@ static int find_runs(const covpool_convolution *job, const slab *from, ptrdiff_t
   return found;
 }
 
-/// Where a panel's products go, and what happens to them.
-typedef struct {
-  float *y;
-  const float *residual, *bias;
-  ptrdiff_t stride;
-  int relu, accumulates;
-} target;
-
-typedef void micro_kernel(ptrdiff_t count, const float *a, const float *b, const target *to);
-
 /// Eight rows of columns where they lie in the slab: their first pixels, and the shape of the pixels.
 typedef struct {
   const float *starts[panel];
@@ -161,8 +151,6 @@ typedef struct {
 
 typedef void gradient_kernel(const slab_rows *a, const float *gradients, ptrdiff_t outputs, float *sums,
                              ptrdiff_t stride);
-
-#define UNROLL _Pragma("clang loop unroll(full)")
 
 // The loops for each class of processor.
 #if defined(__x86_64__)
@@ -197,15 +185,17 @@ typedef struct {
 
 static kernels best_kernels(void) {
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd"))
-    return (kernels){make_slab_avx512, pack_tile_avx512, multiply_avx512, sum_gradients_avx512, transpose_avx512};
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
-    return (kernels){make_slab_avx2, pack_tile_avx2, multiply_avx2, sum_gradients_avx2, transpose_avx2};
+  switch (processor_level()) {
+    case 2:
+      return (kernels){make_slab_avx512, pack_tile_avx512, multiply_avx512, sum_gradients_avx512, transpose_avx512};
+    case 1: return (kernels){make_slab_avx2, pack_tile_avx2, multiply_avx2, sum_gradients_avx2, transpose_avx2};
+  }
 #endif
-  return (kernels){make_slab_baseline, pack_tile_baseline, multiply_baseline, sum_gradients_baseline, transpose_baseline};
+  return (kernels){make_slab_baseline, pack_tile_baseline, multiply_baseline, sum_gradients_baseline,
+                   transpose_baseline};
 }
+
+micro_kernel *covpool_micro_kernel(void) { return best_kernels().multiply; }
 
 /// Copies `rows` rows of the runs' pixels between a [.., out_channels, pixels] tensor and rows of 32.
 static void gather(const float *tensor, ptrdiff_t pixels, const ptrdiff_t *starts, const run *runs, int count,

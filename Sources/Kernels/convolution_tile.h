@@ -97,6 +97,7 @@ TARGET static void NAMED(multiply)(ptrdiff_t count, const float *a, const float 
         sum[i][j] = to->accumulates ? *(const vector *)(y + i * to->stride + j * width) : (vector){0};
     const float *left = a, *right = b + column;
     for (ptrdiff_t k = 0; k < count; k++, left += panel, right += tile) {
+      __builtin_prefetch(left + 64 * panel);
       vector x[ACROSS];
       UNROLL for (int j = 0; j < ACROSS; j++) x[j] = *(const vector *)(right + j * width);
       UNROLL for (int i = 0; i < panel; i++)

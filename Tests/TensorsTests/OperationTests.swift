@@ -1,4 +1,5 @@
 import TestSupport
+import Tensors
 import Testing
 
 private func tensor(_ shape: Shape, _ name: String = "x") -> Tensor<Double> {
@@ -33,6 +34,47 @@ private func convolvedByDefinition(
 }
 
 @Suite struct ConvolutionTests {
+  /// Of the root mean square of the outputs: Winograd's F(4×4, 3×3) multiplies and divides by up to 24 on the way, which costs
+  /// about a digit against direct sums in single precision.
+  private static let tolerance: [ConvolutionAlgorithm: Double] = [.blas: 4e-6, .direct: 4e-6, .winograd: 4e-5]
+
+  @Test(arguments: [
+    (64, 56, 56, 64), (40, 14, 14, 33), (32, 9, 5, 8), (256, 14, 14, 256), (3, 1, 70, 5), (64, 8, 8, 64),
+  ])
+  func `Every algorithm gives the sums of double precision, with bias, residual and rectifier`(
+    _ channels: Int, _ height: Int, _ width: Int, _ outputs: Int
+  ) {
+    let x = tensor([3, channels, height, width])
+    let w = tensor([outputs, channels, 3, 3], "w")
+    let (bias, residual) = (unit("bias", count: outputs), unit("residual", count: 3 * outputs * height * width))
+    let sums = Convolution2d(stride: 1, padding: .symmetric(1)).applied(to: x, w).scalars
+    let pixels = height * width
+    let want = sums.enumerated().map { max(0, $1 + Double(bias[$0 / pixels % outputs]) + Double(residual[$0])) }
+    let scale = (want.reduce(0) { $0 + $1 * $1 } / Double(want.count)).squareRoot()
+    let (single, weight) = (Tensor(x.shape, x.scalars.map(Float.init)), Tensor(w.shape, w.scalars.map(Float.init)))
+    let geometry = Window(height: 3, width: 3, stride: 1, padding: .symmetric(1)).geometry(
+      channels: channels, height: height, width: width)
+    for algorithm in ConvolutionAlgorithm.allCases {
+      let weights = ConvolutionWeights(weight, for: geometry, algorithm: algorithm)
+      for threads in [1, 2] {
+        let pool = WorkerPool.shared.width
+        WorkerPool.shared.width = threads
+        defer { WorkerPool.shared.width = pool }
+        let got = bias.withUnsafeBufferPointer { bias in
+          residual.withUnsafeBufferPointer { residual in
+            Tensor<Float>([3, outputs, height, width]) {
+              convolve(
+                geometry, batch: 3, input: single.pointer, weights: weights,
+                epilogue: Epilogue(bias: bias.baseAddress, residual: residual.baseAddress, relu: true),
+                output: $0.baseAddress!)
+            }
+          }
+        }
+        #expect(largestError(got.scalars, want) < (Self.tolerance[algorithm] ?? 0) * scale * 4, "\(algorithm)")
+      }
+    }
+  }
+
   @Test(arguments: [
     // input [C, H, W], weights [O, h, w], stride, padding; top and left of what is padded, output size
     ([3, 7, 9], [4, 3, 3], 1, Padding.symmetric(1), (1, 1), (7, 9)),

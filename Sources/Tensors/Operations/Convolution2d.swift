@@ -31,7 +31,8 @@ public struct Convolution2d: TensorOperation {
     let (x, weight) = (inputs[0].shape, inputs[1].shape)
     let geometry = window(weight).geometry(channels: x[1], height: x[2], width: x[3])
     convolve(
-      geometry, batch: x[0], input: inputs[0].pointer, weights: ConvolutionWeights(inputs[1], for: geometry),
+      geometry, batch: x[0], input: inputs[0].pointer,
+      weights: ConvolutionWeights(inputs[1], for: geometry, algorithm: singleUseAlgorithm(Scalar.self)),
       epilogue: Epilogue(), output: result.baseAddress!)
   }
 

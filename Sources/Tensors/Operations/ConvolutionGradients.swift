@@ -46,11 +46,11 @@ func convolutionInputGradient<Scalar: RealScalar>(
   _ shapes: ConvolutionShapes, _ gradient: UnsafePointer<Scalar>, _ weight: Tensor<Scalar>,
   into result: UnsafeMutablePointer<Scalar>
 ) {
-  if usesPackedKernels(Scalar.self), let geometry = shapes.transposedGeometry {
+  if singleUseAlgorithm(Scalar.self) == .direct, let geometry = shapes.transposedGeometry {
     let taps = geometry.kernel_height * geometry.kernel_width
     let turned = ConvolutionWeights<Scalar>(
       weight, for: geometry, outputChannels: shapes.geometry.channels,
-      strides: (output: taps, input: shapes.taps), flipped: true)
+      strides: (output: taps, input: shapes.taps), flipped: true, algorithm: .direct)
     return convolve(
       geometry, batch: shapes.batch, input: gradient, weights: turned, epilogue: Epilogue(), output: result)
   }
@@ -88,7 +88,7 @@ func convolutionWeightGradient<Scalar: RealScalar>(
   into result: UnsafeMutablePointer<Scalar>
 ) {
   let parts = max(1, min(WorkerPool.shared.width, shapes.batch))
-  guard !usesPackedKernels(Scalar.self) else {
+  guard singleUseAlgorithm(Scalar.self) == .blas else {
     return weightGradient(shapes, parts, gradient.float, input.float, into: result.float)
   }
   let size = shapes.outputChannels * shapes.taps

@@ -16,60 +16,97 @@ package struct Epilogue<Scalar: RealScalar> {
   fileprivate var isEmpty: Bool { bias == nil && residual == nil && !relu }
 }
 
-/// A convolution's weights in the order in which they are read: panels of output channels for the kernels, `[O, C, h, w]` as
-/// they are for BLAS.
+/// A way to convolve.
+package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
+  /// im2col and products by BLAS, in either precision.
+  case blas
+  /// Columns packed and multiplied tile by tile: `Kernels/convolution.c`.
+  case direct
+  /// Winograd's F(4×4, 3×3): `Kernels/winograd.c`.
+  case winograd
+
+  /// The algorithm for weights that are used again and again.
+  ///
+  /// Winograd's method wherever it applies and there are enough channels to pay for its transforms.
+  static func best<Scalar: RealScalar>(
+    _ geometry: covpool_window, outputChannels: Int, for _: Scalar.Type
+  ) -> ConvolutionAlgorithm {
+    #if DEBUG
+      // The compiler leaves the kernels as slow as they are written; BLAS is many times faster.
+      return .blas
+    #else
+      guard Scalar.self == Float.self else { return .blas }
+      let applies = withUnsafePointer(to: geometry) { covpool_winograd_applies($0) != 0 }
+      return applies && min(geometry.channels, outputChannels) >= 32 ? .winograd : .direct
+    #endif
+  }
+}
+
+/// A convolution's weights in the form that its algorithm reads.
 package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
   /// Output channels.
   package let outputChannels: Int
+  /// What the weights are prepared for.
+  package let algorithm: ConvolutionAlgorithm
   fileprivate let tensor: Tensor<Scalar>
 
-  /// The weights `[O, C, h, w]` of a convolution.
-  package init(_ weight: Tensor<Scalar>, for geometry: covpool_window) {
+  /// The weights `[O, C, h, w]` of a convolution, prepared for the algorithm or the one that is best for many uses.
+  package init(_ weight: Tensor<Scalar>, for geometry: covpool_window, algorithm: ConvolutionAlgorithm? = nil) {
     let taps = weight.shape[2] * weight.shape[3]
     self.init(
-      weight, for: geometry, outputChannels: weight.shape[0], strides: (weight.shape[1] * taps, taps), flipped: false)
+      weight, for: geometry, outputChannels: weight.shape[0], strides: (weight.shape[1] * taps, taps), flipped: false,
+      algorithm: algorithm ?? .best(geometry, outputChannels: weight.shape[0], for: Scalar.self))
   }
 
   /// Weights whose element for output o, input c and tap t is `weight[o * strides.output + c * strides.input + t]`, with
   /// the taps in reverse if `flipped`.
   init(
     _ weight: Tensor<Scalar>, for geometry: covpool_window, outputChannels: Int, strides: (output: Int, input: Int),
-    flipped: Bool
+    flipped: Bool, algorithm: ConvolutionAlgorithm
   ) {
-    self.outputChannels = outputChannels
-    guard usesPackedKernels(Scalar.self) else {
+    (self.outputChannels, self.algorithm) = (outputChannels, algorithm)
+    var window = geometry
+    switch algorithm {
+    case .blas:
       precondition(!flipped, "weights for BLAS stay as they are")
       tensor = weight
-      return
-    }
-    tensor = withUnsafePointer(to: geometry) { window in
-      Tensor([covpool_packed_weights_size(window, outputChannels)]) { packed in
+    case .direct:
+      tensor = Tensor([covpool_packed_weights_size(&window, outputChannels)]) { packed in
         covpool_pack_weights(
-          window, outputChannels, weight.pointer.float, strides.output, strides.input, flipped ? 1 : 0,
+          &window, outputChannels, weight.pointer.float, strides.output, strides.input, flipped ? 1 : 0,
           packed.baseAddress!.float)
+      }
+    case .winograd:
+      tensor = Tensor([covpool_winograd_weights_size(&window, outputChannels)]) { transformed in
+        let (from, to) = (weight.pointer.float, transformed.baseAddress!.float)
+        WorkerPool.shared.forEach((outputChannels + panelSize - 1) / panelSize) { panel in
+          withUnsafePointer(to: geometry) {
+            covpool_winograd_weights(
+              $0, outputChannels, from, strides.output, strides.input, flipped ? 1 : 0, panel, panel + 1, to)
+          }
+        }
       }
     }
   }
 }
 
-/// Whether convolutions run on `Kernels/convolution.c`: in single precision, and not in a debug build, where the compiler
-/// leaves those loops as slow as they are written and BLAS is many times faster.
-func usesPackedKernels<Scalar: RealScalar>(_: Scalar.Type) -> Bool {
+/// The algorithm for weights that are used once, as in a training step.
+func singleUseAlgorithm<Scalar: RealScalar>(_: Scalar.Type) -> ConvolutionAlgorithm {
   #if DEBUG
-    return false
+    return .blas
   #else
-    return Scalar.self == Float.self
+    return Scalar.self == Float.self ? .direct : .blas
   #endif
 }
 
-/// Convolves a batch; its pixels, or where they are few its output channels, are spread over the pool.
-///
-/// In single precision by the kernels of `Kernels/convolution.c`, otherwise by im2col and BLAS.
+private let panelSize = Int(COVPOOL_PANEL), tileSize = Int(COVPOOL_TILE)
+
+/// Convolves a batch by the algorithm that the weights are prepared for; the work is spread over the pool.
 package func convolve<Scalar: RealScalar>(
   _ geometry: covpool_window, batch: Int, input: UnsafePointer<Scalar>, weights: ConvolutionWeights<Scalar>,
   epilogue: Epilogue<Scalar>, output: UnsafeMutablePointer<Scalar>
 ) {
-  guard usesPackedKernels(Scalar.self) else {
+  guard weights.algorithm != .blas else {
     convolveByProducts(
       geometry, batch: batch, outputChannels: weights.outputChannels, input: input, weight: weights.tensor.pointer,
       epilogue: epilogue, output: output)
@@ -81,6 +118,11 @@ package func convolve<Scalar: RealScalar>(
   (job.x, job.weights, job.y) = (input.float, weights.tensor.pointer.float, output.float)
   (job.bias, job.residual) = (epilogue.bias?.float, epilogue.residual?.float)
   job.relu = epilogue.relu ? 1 : 0
+  if weights.algorithm == .winograd { convolveByWinograd(job) } else { convolveDirectly(job) }
+}
+
+/// The batch's pixels, or where they are few its output channels, are shared out.
+private func convolveDirectly(_ job: covpool_convolution) {
   let work = ConvolutionPieces(job, threads: WorkerPool.shared.width)
   WorkerPool.shared.forEach(work.count) { index in
     withUnsafePointer(to: job) { job in
@@ -88,6 +130,46 @@ package func convolve<Scalar: RealScalar>(
       withScratch(of: Float.self, covpool_convolution_scratch(job, tiles.count)) { scratch in
         covpool_convolve(
           job, tiles.lowerBound, tiles.upperBound, panels.lowerBound, panels.upperBound, scratch)
+      }
+    }
+  }
+}
+
+/// Runs of tiles one after another; in each, channels are shared out, then the 36 products, then output channels.
+private func convolveByWinograd(_ job: covpool_convolution) {
+  let pool = WorkerPool.shared
+  let (channels, outputs) = (job.window.channels, job.out_channels)
+  let panels = (outputs + panelSize - 1) / panelSize
+  var window = job.window
+  let tiles = job.batch * covpool_winograd_tiles(&window)
+  // Transformed inputs and sums of a run stay in the second-level caches, unless the weights, which every run reads, are
+  // larger than that.
+  let bytesPerTile = 4 * Int(COVPOOL_WINOGRAD_POINTS) * (channels + panels * panelSize)
+  let budget = max(3 << 20, 4 * Int(COVPOOL_WINOGRAD_POINTS) * channels * outputs)
+  let length = max(tileSize, min(tiles, budget / bytesPerTile) / tileSize * tileSize)
+  let inputsSize = covpool_winograd_inputs_size(&window, length)
+  // Without other threads, one piece of each phase; otherwise enough that none waits long.
+  let shares = pool.width == 1 ? 1 : 2 * pool.width
+  func share(_ index: Int, of count: Int, _ total: Int) -> Range<Int> {
+    index * total / count..<(index + 1) * total / count
+  }
+  withScratch(of: Float.self, inputsSize + covpool_winograd_sums_size(outputs, length)) { inputs in
+    let sums = inputs + inputsSize
+    for first in stride(from: 0, to: tiles, by: length) {
+      let count = min(length, tiles - first)
+      withUnsafePointer(to: job) { job in
+        let inputShares = min(shares, channels), outputShares = min(shares, outputs)
+        pool.forEach(inputShares) { index in
+          let range = share(index, of: inputShares, channels)
+          covpool_winograd_inputs(job, first, count, range.lowerBound, range.upperBound, inputs)
+        }
+        pool.forEach(Int(COVPOOL_WINOGRAD_POINTS)) { point in
+          covpool_winograd_multiply(job, count, point, 0, panels, inputs, sums)
+        }
+        pool.forEach(outputShares) { index in
+          let range = share(index, of: outputShares, outputs)
+          covpool_winograd_outputs(job, first, count, range.lowerBound, range.upperBound, sums)
+        }
       }
     }
   }

@@ -1,0 +1,40 @@
+// What the ways to convolve share.
+
+#ifndef COVPOOL_CONVOLUTION_KERNELS_H
+#define COVPOOL_CONVOLUTION_KERNELS_H
+
+#include "convolution.h"
+
+enum { tile = COVPOOL_TILE, panel = COVPOOL_PANEL, lanes = 16 };
+
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+static inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+
+/// Where the products of a panel and a tile go, and what happens to them.
+typedef struct {
+  float *y;
+  const float *residual, *bias;
+  ptrdiff_t stride;
+  int relu, accumulates;
+} target;
+
+/// y[i][j] = the sum over k < count of a[k][i] * b[k][j], for eight i and 32 j, finished as the target says.
+typedef void micro_kernel(ptrdiff_t count, const float *a, const float *b, const target *to);
+
+/// The micro-kernel for this processor.
+micro_kernel *covpool_micro_kernel(void);
+
+/// 2 for AVX-512, 1 for AVX2, 0 for all else.
+static inline int processor_level(void) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd"))
+    return 2;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) return 1;
+#endif
+  return 0;
+}
+
+#endif
