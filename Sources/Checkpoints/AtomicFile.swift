@@ -1,13 +1,50 @@
 import Foundation
 import Tensors
 
+/// Finds out before a long run whether a file could be written by `writeAtomically`.
+/// - Throws: `CheckpointError.unwritable` with the reason.
+package func checkWritable(_ path: String) throws {
+  var status = stat()
+  if stat(path, &status) == 0 {
+    guard status.st_mode & S_IFMT != S_IFDIR else {
+      throw CheckpointError.unwritable(path: path, reason: "it is a directory")
+    }
+  }
+  let target = resolved(path) ?? path
+  let directory = (target as NSString).deletingLastPathComponent
+  let place = status.st_mode & S_IFMT == S_IFREG || status.st_mode == 0 ? (directory.isEmpty ? "." : directory) : path
+  guard access(place, W_OK) == 0 else { throw unwritable(path) }
+}
+
+/// The file that a link points to in the end; `nil` where there is none.
+private func resolved(_ path: String) -> String? {
+  guard let real = realpath(path, nil) else { return nil }
+  defer { free(real) }
+  return String(cString: real)
+}
+
 /// Calls `body` to write a file beside `path`, flushes it to the disk and renames it to `path`. On an error nothing is
 /// left behind.
-func writeAtomically(to path: String, _ body: (FileOutput) throws -> Void) throws {
-  let directory = (path as NSString).deletingLastPathComponent
+///
+/// A link stays one: the file it points to is replaced. What is no regular file, a pipe or a device, is written to as it
+/// is.
+package func writeAtomically(to path: String, _ body: (FileOutput) throws -> Void) throws {
+  var status = stat()
+  if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+    let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw unwritable(path) }
+    defer { close(descriptor) }
+    return try body(FileOutput(descriptor: descriptor, path: path))
+  }
+  let target = resolved(path) ?? path
+  try replaceFile(at: target, named: path, body)
+}
+
+private func replaceFile(at target: String, named path: String, _ body: (FileOutput) throws -> Void) throws {
+  let directory = (target as NSString).deletingLastPathComponent
   let random = String(UInt64.random(in: .min ... .max), radix: 36)
   let partial = (directory as NSString).appendingPathComponent(
-    ".\((path as NSString).lastPathComponent).\(random).partial")
+    ".\((target as NSString).lastPathComponent).\(random).partial")
   let descriptor = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
   guard descriptor >= 0 else { throw unwritable(path) }
   var isOpen = true
@@ -17,7 +54,7 @@ func writeAtomically(to path: String, _ body: (FileOutput) throws -> Void) throw
     isOpen = false
     // Some file systems report a full disk only here.
     guard close(descriptor) == 0 else { throw unwritable(path) }
-    guard rename(partial, path) == 0 else { throw unwritable(path) }
+    guard rename(partial, target) == 0 else { throw unwritable(path) }
   } catch {
     if isOpen { close(descriptor) }
     unlink(partial)

@@ -134,8 +134,8 @@ static int find_runs(const covpool_convolution *job, const slab *from, ptrdiff_t
       next.source = (rows_before + pixel / width - top) * from->row_pitch + x;
     } else {
       next.source = at * w->channels * pixels + pixel;
-      // Reading 16 where there are fewer must not leave the tensor.
-      next.is_exact = at == job->batch - 1 && pixel + lanes > pixels;
+      // Reading 16 where there are fewer must not leave the tensor, not even from its last channel.
+      next.is_exact = ((at + 1) * w->channels - 1) * pixels + pixel + lanes > job->batch * w->channels * pixels;
     }
     runs[found++] = next;
     i += length;

@@ -100,9 +100,11 @@ public struct Prediction: Sendable {
 extension NetworkConfiguration {
   /// How an image becomes the network's input.
   public var transform: EvaluationTransform {
-    switch family {
-    case .imageNet: .imageNet
-    case .cifar: inputChannels == 1 ? .fashionMNIST : .cifar
+    switch (family, inputChannels) {
+    case (.imageNet, 1): .imageNetGrey
+    case (.imageNet, _): .imageNet
+    case (.cifar, 1): .fashionMNIST
+    case (.cifar, _): .cifar
     }
   }
 

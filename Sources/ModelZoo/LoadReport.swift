@@ -22,6 +22,8 @@ public struct LoadReport: Sendable {
   public internal(set) var mismatched: [Mismatch] = []
   /// Tensors with values that are NaN or infinite.
   public internal(set) var notFinite: [String] = []
+  /// Running variances with numbers below 0.
+  public internal(set) var negativeVariances: [String] = []
   /// What a careful user should know: weights of another head, values that are not numbers.
   public internal(set) var warnings: [String] = []
   /// What the file says about itself: epoch, architecture, accuracy.
@@ -37,6 +39,8 @@ public enum LoadError: Error, CustomStringConvertible, Sendable {
   case otherHead(path: String, model: String, found: String, suggestion: String?)
   /// The file is not a checkpoint of such a network at all.
   case notANetwork(path: String, missing: String)
+  /// The stem takes neither colour nor grey images.
+  case inputChannels(path: String, found: Int)
   /// Tensors are missing, left over or of another shape.
   case mismatch(path: String, model: String, report: LoadReport, suggestion: String?)
 
@@ -47,6 +51,8 @@ public enum LoadError: Error, CustomStringConvertible, Sendable {
       return "\(path): \(found); \(model) is another network" + (suggestion.map { ", use \($0)" } ?? "")
     case .notANetwork(let path, let missing):
       return "\(path): no residual network's checkpoint: it holds no '\(missing)'"
+    case .inputChannels(let path, let found):
+      return "\(path): its conv1.weight has \(found) input channels; images have 3, or 1 if grey"
     case .mismatch(let path, let model, let report, let suggestion):
       let counts = [
         (report.mismatched.count, "of another shape"), (report.missing.count, "missing"),

@@ -30,6 +30,7 @@ struct NetworkCheckpoint {
     guard let stem = tensors["conv1.weight"]?.shape, stem.rank == 4 else {
       throw LoadError.notANetwork(path: path, missing: "conv1.weight")
     }
+    guard stem[1] == 1 || stem[1] == 3 else { throw LoadError.inputChannels(path: path, found: stem[1]) }
     var found = asked
     found.inputChannels = stem[1]
     if found.family == .imageNet { found.flavour = flavour }
@@ -109,6 +110,9 @@ extension ResNet {
         tensor = try stored.tensor(as: Scalar.self).reshaped(to: tensor.shape.dimensions)
         report.loaded.append(description.name)
         if !tensor.isFinite { report.notFinite.append(stored.name) }
+        if description.name.hasSuffix("running_var"), tensor.scalars.contains(where: { $0 < 0 }) {
+          report.negativeVariances.append(stored.name)
+        }
       } catch { failure = error }
     }
     if let failure { throw failure }
@@ -146,6 +150,9 @@ extension ResNet {
     }
     if let head = file.metadata["head"].flatMap(Head.init), head != configuration.head {
       warnings.append("\(file.path) says that its head is \(head.rawValue); it runs as \(configuration.head.rawValue)")
+    }
+    if let name = report.negativeVariances.first {
+      warnings.append("\(file.path) holds negative variances in \(name), which give NaN; no result can be trusted")
     }
     if !report.notFinite.isEmpty {
       let shown = report.notFinite.prefix(3).joined(separator: ", ")

@@ -175,9 +175,7 @@ struct TrainingFiles {
   func write(curves svg: String) throws { try writeText(svg, to: curves) }
 
   private func writeText(_ text: String, to path: String) throws {
-    do { try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
-      throw TrainingError.cannotWrite(path, (error as NSError).localizedDescription)
-    }
+    try writeAtomically(to: path) { try $0.write(Array(text.utf8)) }
   }
 }
 

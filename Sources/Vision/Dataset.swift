@@ -77,8 +77,10 @@ public func openDataset(
   } else if let files = CIFAR10Binary.files(in: directory, split) {
     dataset = try CIFAR10Binary(files, in: directory)
   } else if let folder = try partFolder(directory, split) {
-    return try openDataset(
-      folder, split: split, labels: labels, wordNetIndex: wordNetIndex, classNames: classNames)
+    guard !subdirectories(of: directory + "/" + folder).isEmpty else {
+      return try FlatFolder(directory + "/" + folder, labels: labels)
+    }
+    dataset = try ImageFolder(directory, part: folder, wordNetIndex: wordNetIndex, classNames: classNames)
   } else if subdirectories(of: directory).isEmpty {
     return try FlatFolder(directory, labels: labels)
   } else {
@@ -101,7 +103,7 @@ private func partFolder(_ directory: String, _ split: Split) throws -> String? {
   guard let found = wanted.first(where: { names.contains($0) }) else {
     throw DatasetError.missingPart(directory, names: split == .train ? ["train"] : ["val", "test"])
   }
-  return directory + "/" + found
+  return found
 }
 
 /// Names of the folders in a folder, sorted by code points, hidden ones left out.

@@ -17,6 +17,11 @@ func decodeJPEG(_ bytes: UnsafeRawBufferPointer, name: String, pixelLimit: Int) 
   guard size.width * size.height <= pixelLimit else {
     throw .tooLarge(name, width: size.width, height: size.height, limit: pixelLimit)
   }
+  // A progressive image may repeat its scans as often as it likes, and each goes over all pixels.
+  let scans = countScans(bytes)
+  guard scans <= 20 || scans * size.width * size.height <= scanLimit else {
+    throw .damaged(name, reason: "\(scans) scans of \(size.width)×\(size.height) pixels")
+  }
   let isInk = colorspace == TJCS_CMYK.rawValue || colorspace == TJCS_YCCK.rawValue
   let channels = isInk ? 4 : 3
   let format = isInk ? TJPF_CMYK : TJPF_RGB
@@ -33,6 +38,19 @@ func decodeJPEG(_ bytes: UnsafeRawBufferPointer, name: String, pixelLimit: Int) 
     guard isWarning && !reason.contains("Premature end of JPEG file") else { throw .damaged(name, reason: reason) }
   }
   return Image(width: size.width, height: size.height, pixels: isInk ? rgb(inverted: decoded) : decoded)
+}
+
+/// Pixels that all scans of a JPEG may go over: a second or two. Encoders write about ten scans.
+private let scanLimit = 1 << 32
+
+/// The start-of-scan markers in a JPEG. Compressed data hold none: a byte FF is followed by 00 there.
+private func countScans(_ bytes: UnsafeRawBufferPointer) -> Int {
+  var (scans, previous) = (0, UInt8(0))
+  for byte in bytes {
+    if previous == 0xFF && byte == 0xDA { scans += 1 }
+    previous = byte
+  }
+  return scans
 }
 
 /// CMYK as Adobe stores it, inverted, to RGB by Pillow's integer formula.

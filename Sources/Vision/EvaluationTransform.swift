@@ -32,6 +32,10 @@ public struct EvaluationTransform: Sendable, Equatable {
   public static let imageNet = EvaluationTransform(
     resize: .shorterSide(256), crop: 224, mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225])
 
+  /// The same for grey images, with the means over the three colours.
+  public static let imageNetGrey = EvaluationTransform(
+    resize: .shorterSide(256), crop: 224, mean: [0.449], deviation: [0.226])
+
   /// For CIFAR networks: 32×32 as it is, ImageNet's mean and deviation.
   public static let cifar = EvaluationTransform(
     resize: .exact(width: 32, height: 32), crop: nil, mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225])

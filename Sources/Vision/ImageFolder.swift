@@ -20,18 +20,22 @@ public struct ImageFolder: Dataset {
   /// Whether labels are ImageNet's indices.
   public let hasWordNetLabels: Bool
   private let labelKind: String
+  private let summaryPlace: String
 
   /// Opens a directory of class folders.
   /// - Parameters:
+  ///   - part: a folder in the directory that holds the class folders; paths begin with it.
   ///   - wordNetIndex: the index of each WordNet identifier, used if every folder is called by one.
   ///   - known: classes whose positions are the labels, if every folder is called like one.
   /// - Throws: `DatasetError` where there are no folders or one of them holds no image.
   public init(
-    _ directory: String, wordNetIndex: [String: Int] = [:], classNames known: [String]? = nil
+    _ directory: String, part: String? = nil, wordNetIndex: [String: Int] = [:], classNames known: [String]? = nil
   ) throws(DatasetError) {
     self.directory = directory
-    let names = subdirectories(of: directory)
-    guard !names.isEmpty else { throw .empty(directory) }
+    let root = part.map { directory + "/" + $0 } ?? directory
+    summaryPlace = root
+    let names = subdirectories(of: root)
+    guard !names.isEmpty else { throw .empty(root) }
     let areWordNet = names.allSatisfy { wordNetIndex[$0] != nil }
     hasWordNetLabels = areWordNet
     let positions = Dictionary((known ?? []).enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
@@ -41,20 +45,20 @@ public struct ImageFolder: Dataset {
     classNames = names
     var empty: [String] = []
     for (position, name) in names.enumerated() {
-      let found = Self.images(in: directory, name)
+      let found = Self.images(in: directory, part.map { $0 + "/" + name } ?? name)
       if found.isEmpty { empty.append(name) }
       paths += found
       let label = areWordNet ? wordNetIndex[name] : areKnown ? positions[name] : position
       labels += [Int](repeating: label ?? position, count: found.count)
     }
-    guard empty.count < names.count else { throw .empty(directory) }
-    guard empty.isEmpty else { throw .emptyClasses(directory, names: empty) }
+    guard empty.count < names.count else { throw .empty(root) }
+    guard empty.isEmpty else { throw .emptyClasses(root, names: empty) }
   }
 
   public var count: Int { paths.count }
 
   public var summary: String {
-    "\(directory): \(count) images in \(classNames?.count ?? 0) folders, labels are \(labelKind)"
+    "\(summaryPlace): \(count) images in \(classNames?.count ?? 0) folders, labels are \(labelKind)"
   }
 
   public func label(_ index: Int) -> Int? { labels[index] }

@@ -1,4 +1,5 @@
 import Console
+import Checkpoints
 import Foundation
 import ModelZoo
 
@@ -116,26 +117,5 @@ func csvField(_ text: String) -> String {
 
 /// Writes beside the file and renames, so that a crash leaves the old file or the new one.
 func writeAtomically(_ text: String, to path: String) throws {
-  do {
-    try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
-  } catch {
-    throw UnwritableFile(path: path, reason: (error as NSError).localizedDescription)
-  }
-}
-
-/// Finds out before a long run whether these files can be written after it.
-func checkWritable(_ paths: String?...) throws {
-  for path in paths.compactMap({ $0 }) {
-    let folder = (path as NSString).deletingLastPathComponent
-    guard FileManager.default.isWritableFile(atPath: folder.isEmpty ? "." : folder) else {
-      throw UnwritableFile(path: path, reason: "\(folder) is no directory that can be written to")
-    }
-  }
-}
-
-/// A result that could not be written.
-struct UnwritableFile: Error, CustomStringConvertible {
-  let path: String
-  let reason: String
-  var description: String { "\(path): cannot be written: \(reason)" }
+  try writeAtomically(to: path) { try $0.write(Array(text.utf8)) }
 }

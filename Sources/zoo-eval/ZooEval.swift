@@ -1,4 +1,5 @@
 import ArgumentParser
+import Checkpoints
 import Console
 import Foundation
 import ModelZoo
@@ -96,6 +97,14 @@ struct ZooEval: ParsableCommand {
     ] {
       if let value, value < 1 { throw ValidationError("\(name) must be at least 1, not \(value)") }
     }
+    for (name, value, most) in [
+      ("--batch-size", requestedBatchSize, 4096), ("--threads", threads, 1024), ("--iterations", iterations, 100),
+    ] {
+      if let value, value > most { throw ValidationError("\(name) must be at most \(most), not \(value)") }
+    }
+    if let predictions, predictions == results {
+      throw ValidationError("--predictions and --results are the same file: \(predictions)")
+    }
     guard images.isEmpty || data == nil else {
       throw ValidationError("give images or --data, not both")
     }
@@ -127,11 +136,12 @@ struct ZooEval: ParsableCommand {
   /// These options with the network in the box as the checkpoint, where there is one that fits the data and no other is
   /// named; without data on Fashion-MNIST's test images, where they are installed.
   private func withNetworkInTheBox(_ model: String) -> ZooEval {
-    guard checkpoint == nil, let box = Zoo.checkpointInTheBox(model) else { return self }
+    guard checkpoint == nil, images.isEmpty, let box = Zoo.checkpointInTheBox(model) else { return self }
     if let data, !FashionMNIST.isPresent(in: data) { return self }
     var options = self
     options.checkpoint = box
-    guard images.isEmpty, data == nil else { return options }
+    print("weights: the network in the box, trained on Fashion-MNIST")
+    guard data == nil else { return options }
     if FashionMNIST.isInstalled {
       options.data = FashionMNIST.directory
     } else {
@@ -145,7 +155,7 @@ struct ZooEval: ParsableCommand {
     if let threads { WorkerPool.shared.width = threads }
     Output.checkBuild()
     if let warning = BLASInfo.current.warning { Output.warn(warning) }
-    try checkWritable(predictions, results)
+    for path in [predictions, results].compactMap({ $0 }) { try checkWritable(path) }
     let classifier = try Classifier(model, checkpoint: checkpoint, iterations: iterations)
     if iterations != nil, classifier.configuration.head != .fastmpn {
       throw Mistake("--iterations is for Fast-MPN networks; \(model) has no Newton–Schulz iterations")

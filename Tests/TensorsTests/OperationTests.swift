@@ -34,6 +34,15 @@ private func convolvedByDefinition(
 }
 
 @Suite struct ConvolutionTests {
+  @Test func `A convolution of tensors smaller than a vector reads nothing past them`() {
+    let x = tensor([33, 1, 1, 1])
+    let w = tensor([8, 1, 1, 1], "w")
+    let want = Convolution2d().applied(to: x, w).scalars
+    let got = Convolution2d().applied(
+      to: Tensor(x.shape, x.scalars.map(Float.init)), Tensor(w.shape, w.scalars.map(Float.init)))
+    #expect(largestError(got.scalars, want) < 1e-6)
+  }
+
   /// Of the root mean square of the outputs: Winograd's F(4×4, 3×3) multiplies and divides by up to 24 on the way, which costs
   /// about a digit against direct sums in single precision.
   private static let tolerance: [ConvolutionAlgorithm: Double] = [.blas: 4e-6, .direct: 4e-6, .winograd: 4e-5]

@@ -62,8 +62,8 @@ private func writeGzip(_ bytes: [UInt8], to path: String) {
     let folder = Scratch()
     try folder.copy("small.jpg", to: "train/a/1.jpg")
     try folder.copy("small.jpg", to: "val/a/2.jpg")
-    #expect(try openDataset(folder.path).path(0) == "a/2.jpg")
-    #expect(try openDataset(folder.path, split: .train).path(0) == "a/1.jpg")
+    #expect(try openDataset(folder.path).path(0) == "val/a/2.jpg")
+    #expect(try openDataset(folder.path, split: .train).path(0) == "train/a/1.jpg")
   }
 
   @Test func `A flat folder takes labels in sorted order`() throws {

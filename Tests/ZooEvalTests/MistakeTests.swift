@@ -72,6 +72,55 @@ import Testing
     #expect(run.errorLines.count == 6)
   }
 
+  @Test func `A stem for other than colour and grey images is refused, one for grey images runs`() throws {
+    let scratch = try Scratch()
+    try scratch.writeCIFAR(images: 3)
+    let picture = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(
+      path: "../VisionTests/Resources/odd_420.jpg"
+    ).path
+    for channels in [0, 1, 2, 4] {
+      let checkpoint = try scratch.writeNetwork {
+        $0[0].tensor = Tensor([16, channels, 3, 3], unit("stem", count: 144 * channels))
+      }
+      for arguments in [["--data", scratch.path + "/data"], [picture]] {
+        let run = try runTool("zoo-eval", ["resnet20", "--checkpoint", checkpoint] + arguments)
+        if channels == 1 {
+          #expect(run.status == 0, "\(run.errors)")
+        } else {
+          expectFailure(run, "has \(channels) input channels; images have 3, or 1 if grey")
+        }
+      }
+    }
+    var grey = try Zoo.entry(named: "resnet18").configuration
+    grey.inputChannels = 1
+    #expect(grey.transform.channels == 1 && grey.transform.crop == 224)
+  }
+
+  @Test func `Results go where they were asked to go`() throws {
+    let scratch = try Scratch()
+    try scratch.writeCIFAR(images: 3)
+    let checkpoint = try scratch.writeNetwork()
+    func run(_ arguments: String...) throws -> Run {
+      try runTool(
+        "zoo-eval", ["resnet20", "--checkpoint", checkpoint, "--data", scratch.path + "/data"] + arguments)
+    }
+    try scratch.write("real.csv", Array("old".utf8))
+    try FileManager.default.createSymbolicLink(
+      atPath: scratch.path + "/link.csv", withDestinationPath: scratch.path + "/real.csv")
+    #expect(try run("--predictions", scratch.path + "/link.csv", "--results", "/nowhere/r.json").status == 1)
+    #expect(try scratch.read("real.csv") == "old")
+    #expect(try run("--predictions", scratch.path + "/link.csv").status == 0)
+    #expect(try scratch.read("real.csv").hasPrefix("path,label"))
+    #expect((try? FileManager.default.destinationOfSymbolicLink(atPath: scratch.path + "/link.csv")) != nil)
+    let pipe = try runShell(
+      "cd \(scratch.path) && mkfifo pipe && (cat pipe > read.csv &) && $TOOL resnet20 --checkpoint \(checkpoint) --data data "
+        + "--predictions pipe && test -p pipe", tool: "zoo-eval")
+    #expect(pipe.status == 0, "\(pipe.errors)")
+    expectFailure(try run("--predictions", scratch.path), "it is a directory")
+    #expect(try run("--predictions", "r.csv", "--results", "r.csv").status == 64)
+    #expect(try run("--batch-size", "4611686018427387904").status == 64)
+  }
+
   @Test func `NaN in the weights is warned of`() throws {
     let scratch = try Scratch()
     try scratch.writeCIFAR(images: 3)
@@ -80,6 +129,14 @@ import Testing
       "resnet20", "--checkpoint", checkpoint, "--data", scratch.path + "/data", "--results", scratch.path + "/r.json")
     #expect(run.status == 0 && run.errors.contains("NaN") && run.errors.contains("conv1.weight"))
     #expect(try scratch.read("r.json").contains("\"loss\" : null"))
+    let variance = try scratch.writeNetwork { tensors in
+      for index in tensors.indices where tensors[index].name == "bn1.running_var" {
+        tensors[index].tensor = Tensor([16], repeating: -1)
+      }
+    }
+    #expect(
+      try zooEval("resnet20", "--checkpoint", variance, "--data", scratch.path + "/data").errors.contains(
+        "negative variances in bn1.running_var"))
   }
 
   @Test func `Data that does not fit the network, an empty folder, wrong labels`() throws {
