@@ -1,11 +1,11 @@
 # `make demo` and `make test` need a Swift toolchain and nothing else: the C libraries are installed where they are missing.
 
 SWIFT ?= swift
-LIBRARIES = libopenblas-dev liblapacke-dev libturbojpeg0-dev libpng-dev zlib1g-dev dataset-fashion-mnist
+LIBRARIES = libopenblas-dev liblapacke-dev libturbojpeg0-dev libpng-dev zlib1g-dev
 
-.PHONY: demo test libraries format benchmark training-benchmark peers
+.PHONY: demo test libraries data format benchmark training-benchmark peers
 
-demo: libraries
+demo: libraries data
 	$(SWIFT) build -c release --product zoo-eval
 	.build/release/zoo-eval resnet20-fastmpn
 
@@ -16,17 +16,26 @@ test: libraries
 
 libraries:
 	@command -v $(SWIFT) >/dev/null || { echo "error: no '$(SWIFT)' found: install a Swift toolchain, 6.1 or later" >&2; exit 1; }
-	@if command -v dpkg-query >/dev/null; then \
-	  missing=$$(for name in $(LIBRARIES); do \
-	    dpkg-query -W -f '$${Status}\n' $$name 2>/dev/null | grep -q 'ok installed' || printf '%s ' $$name; done); \
-	  if [ -n "$$missing" ]; then \
-	    echo "installing $$missing"; \
-	    if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
-	    $$run apt-get update -qq && $$run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; \
-	  fi; \
-	else \
-	  echo "note: not a Debian system; needed are OpenBLAS, LAPACKE, libjpeg-turbo (TurboJPEG), libpng and zlib"; \
-	fi
+	@$(call install,$(LIBRARIES))
+
+# Images that the networks in the box are evaluated on; without them the demo reports on speed alone.
+data:
+	@{ $(call install,dataset-fashion-mnist); } || echo "note: dataset-fashion-mnist could not be installed"
+
+# Installs the Debian packages that are missing, with sudo when not root.
+define install
+if command -v dpkg-query >/dev/null; then \
+  missing=$$(for name in $(1); do \
+    dpkg-query -W -f '$${Status}\n' $$name 2>/dev/null | grep -q 'ok installed' || printf '%s ' $$name; done); \
+  if [ -n "$$missing" ]; then \
+    echo "installing $$missing"; \
+    if [ "$$(id -u)" = 0 ]; then run=; else run=sudo; fi; \
+    $$run apt-get update -qq && $$run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; \
+  fi; \
+else \
+  echo "note: not a Debian system; needed: $(1)"; \
+fi
+endef
 
 format:
 	$(SWIFT) format --in-place --recursive Package.swift Sources Tests Examples
