@@ -70,21 +70,34 @@ void covpool_winograd_weights(const covpool_window *w, ptrdiff_t out_channels, c
   }
 }
 
-// Up to 16 neighbouring tiles of one row of tiles, inside one panel of 32.
+/// Neighbouring tiles of one row of tiles of an image, in lanes [lane, lane + count).
 typedef struct {
-  ptrdiff_t image, y, x, count, position;
-} tile_run;
+  ptrdiff_t image, y, x, lane, count;
+} segment;
 
-/// The run that begins at tile `position` of tiles [first, first + count).
-static tile_run find_run(const covpool_window *w, ptrdiff_t first, ptrdiff_t count, ptrdiff_t position) {
-  ptrdiff_t across = tiles_across(w), all = covpool_winograd_tiles(w), number = first + position;
-  ptrdiff_t inside = number % all, column = inside % across;
-  ptrdiff_t length = least(least(across - column, lanes), least(count - position, tile - position % tile));
-  return (tile_run){.image = number / all,
-                    .y = inside / across * side,
-                    .x = column * side,
-                    .count = length,
-                    .position = position};
+/// Sixteen tiles in their order, or what is left of them: a tile in each lane of a vector.
+typedef struct {
+  segment segments[lanes];
+  int count;
+  /// All bits set in a segment's last lane: what lies right of it is not in the next.
+  int32_t ends[lanes];
+} tile_group;
+
+static tile_group find_group(const covpool_window *w, ptrdiff_t first, ptrdiff_t count) {
+  ptrdiff_t across = tiles_across(w), all = covpool_winograd_tiles(w);
+  tile_group group = {.count = 0};
+  for (ptrdiff_t lane = 0; lane < least(lanes, count);) {
+    ptrdiff_t number = first + lane, inside = number % all, column = inside % across;
+    ptrdiff_t length = least(across - column, least(lanes, count) - lane);
+    group.segments[group.count++] = (segment){.image = number / all,
+                                              .y = inside / across * side,
+                                              .x = column * side,
+                                              .lane = lane,
+                                              .count = length};
+    lane += length;
+    group.ends[lane - 1] = -1;
+  }
+  return group;
 }
 
 // The transforms for each class of processor.
@@ -101,18 +114,18 @@ static tile_run find_run(const covpool_window *w, ptrdiff_t first, ptrdiff_t cou
 #include "winograd_tile.h"
 
 typedef struct {
-  void (*input_run)(const covpool_window *w, const float *plane, const float *limit, tile_run run, ptrdiff_t stride,
-                    float *out);
-  void (*output_run)(const covpool_convolution *job, tile_run run, ptrdiff_t channel, const float *sums,
-                     ptrdiff_t stride);
+  void (*inputs)(const covpool_convolution *job, const tile_group *group, ptrdiff_t channel, ptrdiff_t stride,
+                 float *out);
+  void (*outputs)(const covpool_convolution *job, const tile_group *group, ptrdiff_t channel, const float *sums,
+                  ptrdiff_t stride);
 } transforms;
 
 static transforms best_transforms(void) {
 #if defined(__x86_64__)
-  if (processor_level() >= 2) return (transforms){input_run_avx512, output_run_avx512};
-  if (processor_level() == 1) return (transforms){input_run_avx2, output_run_avx2};
+  if (processor_level() >= 2) return (transforms){group_inputs_avx512, group_outputs_avx512};
+  if (processor_level() == 1) return (transforms){group_inputs_avx2, group_outputs_avx2};
 #endif
-  return (transforms){input_run_baseline, output_run_baseline};
+  return (transforms){group_inputs_baseline, group_outputs_baseline};
 }
 
 // [point][tile panel][channel][32].
@@ -120,14 +133,11 @@ void covpool_winograd_inputs(const covpool_convolution *job, ptrdiff_t first, pt
                              ptrdiff_t last_channel, float *inputs) {
   const covpool_window *w = &job->window;
   transforms best = best_transforms();
-  ptrdiff_t size = w->height * w->width, stride = inputs_stride(w, count);
-  const float *limit = job->x + job->batch * w->channels * size;
-  for (ptrdiff_t position = 0; position < count;) {
-    tile_run run = find_run(w, first, count, position);
-    for (ptrdiff_t c = first_channel; c < last_channel; c++)
-      best.input_run(w, job->x + (run.image * w->channels + c) * size, limit, run, stride,
-                     inputs + (position / tile * w->channels + c) * tile + position % tile);
-    position += run.count;
+  ptrdiff_t stride = inputs_stride(w, count);
+  for (ptrdiff_t position = 0; position < count; position += lanes) {
+    tile_group group = find_group(w, first + position, count - position);
+    float *out = inputs + position / tile * tile * w->channels + position % tile;
+    for (ptrdiff_t c = first_channel; c < last_channel; c++) best.inputs(job, &group, c, stride, out + c * tile);
   }
 }
 
@@ -154,11 +164,9 @@ void covpool_winograd_outputs(const covpool_convolution *job, ptrdiff_t first, p
                               ptrdiff_t first_channel, ptrdiff_t last_channel, const float *sums) {
   transforms best = best_transforms();
   ptrdiff_t padded = round_up(count, tile), stride = sums_stride(job->out_channels, count);
-  for (ptrdiff_t c = first_channel; c < last_channel; c++) {
-    for (ptrdiff_t position = 0; position < count;) {
-      tile_run run = find_run(&job->window, first, count, position);
-      best.output_run(job, run, c, sums + c * padded + position, stride);
-      position += run.count;
-    }
+  for (ptrdiff_t position = 0; position < count; position += lanes) {
+    tile_group group = find_group(&job->window, first + position, count - position);
+    for (ptrdiff_t c = first_channel; c < last_channel; c++)
+      best.outputs(job, &group, c, sums + c * padded + position, stride);
   }
 }

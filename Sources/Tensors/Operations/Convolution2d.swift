@@ -32,7 +32,9 @@ public struct Convolution2d: TensorOperation {
     let geometry = window(weight).geometry(channels: x[1], height: x[2], width: x[3])
     convolve(
       geometry, batch: x[0], input: inputs[0].pointer,
-      weights: ConvolutionWeights(inputs[1], for: geometry, algorithm: singleUseAlgorithm(Scalar.self)),
+      weights: ConvolutionWeights(
+        inputs[1], for: geometry,
+        algorithm: .best(geometry, outputChannels: weight[0], batch: x[0], for: Scalar.self)),
       epilogue: Epilogue(), output: result.baseAddress!)
   }
 

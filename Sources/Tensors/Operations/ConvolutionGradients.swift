@@ -46,11 +46,14 @@ func convolutionInputGradient<Scalar: RealScalar>(
   _ shapes: ConvolutionShapes, _ gradient: UnsafePointer<Scalar>, _ weight: Tensor<Scalar>,
   into result: UnsafeMutablePointer<Scalar>
 ) {
-  if singleUseAlgorithm(Scalar.self) == .direct, let geometry = shapes.transposedGeometry {
+  if let geometry = shapes.transposedGeometry,
+    case let algorithm = ConvolutionAlgorithm.best(
+      geometry, outputChannels: shapes.geometry.channels, batch: shapes.batch, for: Scalar.self), algorithm != .blas
+  {
     let taps = geometry.kernel_height * geometry.kernel_width
     let turned = ConvolutionWeights<Scalar>(
       weight, for: geometry, outputChannels: shapes.geometry.channels,
-      strides: (output: taps, input: shapes.taps), flipped: true, algorithm: .direct)
+      strides: (output: taps, input: shapes.taps), flipped: true, algorithm: algorithm)
     return convolve(
       geometry, batch: shapes.batch, input: gradient, weights: turned, epilogue: Epilogue(), output: result)
   }
@@ -88,7 +91,8 @@ func convolutionWeightGradient<Scalar: RealScalar>(
   into result: UnsafeMutablePointer<Scalar>
 ) {
   let parts = max(1, min(WorkerPool.shared.width, shapes.batch))
-  guard singleUseAlgorithm(Scalar.self) == .blas else {
+  guard ConvolutionAlgorithm.best(shapes.geometry, outputChannels: shapes.outputChannels, for: Scalar.self) == .blas
+  else {
     return weightGradient(shapes, parts, gradient.float, input.float, into: result.float)
   }
   let size = shapes.outputChannels * shapes.taps

@@ -40,6 +40,15 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
       return applies && min(geometry.channels, outputChannels) >= 32 ? .winograd : .direct
     #endif
   }
+
+  /// The algorithm for weights that are used once, as in a step of training: transforming them must pay as well.
+  static func best<Scalar: RealScalar>(
+    _ geometry: covpool_window, outputChannels: Int, batch: Int, for _: Scalar.Type
+  ) -> ConvolutionAlgorithm {
+    let best = best(geometry, outputChannels: outputChannels, for: Scalar.self)
+    let pixels = batch * geometry.out_height * geometry.out_width
+    return best == .winograd && pixels < 8192 ? .direct : best
+  }
 }
 
 /// A convolution's weights in the form that its algorithm reads.
@@ -88,15 +97,6 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
       }
     }
   }
-}
-
-/// The algorithm for weights that are used once, as in a training step.
-func singleUseAlgorithm<Scalar: RealScalar>(_: Scalar.Type) -> ConvolutionAlgorithm {
-  #if DEBUG
-    return .blas
-  #else
-    return Scalar.self == Float.self ? .direct : .blas
-  #endif
 }
 
 private let panelSize = Int(COVPOOL_PANEL), tileSize = Int(COVPOOL_TILE)
