@@ -17,12 +17,12 @@ ptrdiff_t covpool_winograd_tiles(const covpool_window *w) { return tiles_down(w)
 
 static ptrdiff_t round_up(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b * b; }
 
-ptrdiff_t covpool_winograd_weights_size(const covpool_window *w, ptrdiff_t out_channels) {
-  return points * round_up(out_channels, panel) * w->channels;
-}
-
 // From one point to the next: a cache line more than the numbers take, because the transforms visit all points in turn and
 // distances of powers of two would put them into the same few places of the cache. A vector at the last tile may end there.
+static ptrdiff_t weights_stride(const covpool_window *w, ptrdiff_t out_channels) {
+  return round_up(out_channels, panel) * w->channels + lanes;
+}
+
 static ptrdiff_t inputs_stride(const covpool_window *w, ptrdiff_t count) {
   return round_up(count, tile) * w->channels + lanes;
 }
@@ -31,43 +31,16 @@ static ptrdiff_t sums_stride(ptrdiff_t out_channels, ptrdiff_t count) {
   return round_up(out_channels, panel) * round_up(count, tile) + lanes;
 }
 
+ptrdiff_t covpool_winograd_weights_size(const covpool_window *w, ptrdiff_t out_channels) {
+  return points * weights_stride(w, out_channels);
+}
+
 ptrdiff_t covpool_winograd_inputs_size(const covpool_window *w, ptrdiff_t count) {
   return points * inputs_stride(w, count);
 }
 
 ptrdiff_t covpool_winograd_sums_size(ptrdiff_t out_channels, ptrdiff_t count) {
   return points * sums_stride(out_channels, count);
-}
-
-/// G g for a column or row of three weights.
-static void transform_weights(const double *g, ptrdiff_t stride, double *u, ptrdiff_t u_stride) {
-  double a = g[0], b = g[stride], c = g[2 * stride];
-  u[0] = a / 4;
-  u[u_stride] = -(a + b + c) / 6;
-  u[2 * u_stride] = -(a - b + c) / 6;
-  u[3 * u_stride] = a / 24 + b / 12 + c / 6;
-  u[4 * u_stride] = a / 24 - b / 12 + c / 6;
-  u[5 * u_stride] = c;
-}
-
-// [point][panel][channel][8].
-void covpool_winograd_weights(const covpool_window *w, ptrdiff_t out_channels, const float *from, ptrdiff_t out_stride,
-                              ptrdiff_t in_stride, int flipped, ptrdiff_t first, ptrdiff_t last, float *transformed) {
-  ptrdiff_t panels = round_up(out_channels, panel) / panel;
-  for (ptrdiff_t p = first; p < last; p++) {
-    for (ptrdiff_t c = 0; c < w->channels; c++) {
-      for (ptrdiff_t i = 0; i < panel; i++) {
-        double g[9] = {0}, half[18], u[points];
-        ptrdiff_t o = p * panel + i;
-        if (o < out_channels)
-          for (int t = 0; t < 9; t++) g[t] = from[o * out_stride + c * in_stride + (flipped ? 8 - t : t)];
-        for (int x = 0; x < 3; x++) transform_weights(g + x, 3, half + x, 3);
-        for (int y = 0; y < 6; y++) transform_weights(half + 3 * y, 1, u + 6 * y, 1);
-        for (int point = 0; point < points; point++)
-          transformed[((point * panels + p) * w->channels + c) * panel + i] = (float)u[point];
-      }
-    }
-  }
 }
 
 /// Neighbouring tiles of one row of tiles of an image, in lanes [lane, lane + count).
@@ -114,6 +87,7 @@ static tile_group find_group(const covpool_window *w, ptrdiff_t first, ptrdiff_t
 #include "winograd_tile.h"
 
 typedef struct {
+  void (*weights)(const float *from, ptrdiff_t out_stride, ptrdiff_t there, int flipped, ptrdiff_t stride, float *to);
   void (*inputs)(const covpool_convolution *job, const tile_group *group, ptrdiff_t channel, ptrdiff_t stride,
                  float *out);
   void (*outputs)(const covpool_convolution *job, const tile_group *group, ptrdiff_t channel, const float *sums,
@@ -122,10 +96,20 @@ typedef struct {
 
 static transforms best_transforms(void) {
 #if defined(__x86_64__)
-  if (processor_level() >= 2) return (transforms){group_inputs_avx512, group_outputs_avx512};
-  if (processor_level() == 1) return (transforms){group_inputs_avx2, group_outputs_avx2};
+  if (processor_level() >= 2) return (transforms){panel_weights_avx512, group_inputs_avx512, group_outputs_avx512};
+  if (processor_level() == 1) return (transforms){panel_weights_avx2, group_inputs_avx2, group_outputs_avx2};
 #endif
-  return (transforms){group_inputs_baseline, group_outputs_baseline};
+  return (transforms){panel_weights_baseline, group_inputs_baseline, group_outputs_baseline};
+}
+
+// [point][panel][channel][8].
+void covpool_winograd_weights(const covpool_window *w, ptrdiff_t out_channels, const float *from, ptrdiff_t out_stride,
+                              ptrdiff_t in_stride, int flipped, ptrdiff_t first, ptrdiff_t last, float *transformed) {
+  transforms best = best_transforms();
+  for (ptrdiff_t p = first; p < last; p++)
+    for (ptrdiff_t c = 0; c < w->channels; c++)
+      best.weights(from + p * panel * out_stride + c * in_stride, out_stride, least(panel, out_channels - p * panel),
+                   flipped, weights_stride(w, out_channels), transformed + (p * w->channels + c) * panel);
 }
 
 // [point][tile panel][channel][32].
@@ -147,7 +131,7 @@ void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t count, 
   micro_kernel *multiply = covpool_micro_kernel();
   ptrdiff_t channels = job->window.channels, padded = round_up(count, tile);
   ptrdiff_t outputs = round_up(job->out_channels, panel);
-  const float *b = inputs + point * inputs_stride(&job->window, count), *a = job->weights + point * outputs * channels;
+  const float *b = inputs + point * inputs_stride(&job->window, count), *a = job->weights + point * weights_stride(&job->window, job->out_channels);
   float *y = sums + point * sums_stride(job->out_channels, count);
   for (ptrdiff_t k = 0; k < channels; k += k_block) {
     ptrdiff_t length = least(k_block, channels - k);

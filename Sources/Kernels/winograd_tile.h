@@ -3,6 +3,40 @@
 
 typedef float NAMED(sixteen) __attribute__((vector_size(64), aligned(4), may_alias));
 
+/// G g, in double precision: the weights are transformed once and used often.
+typedef double NAMED(eight) __attribute__((vector_size(64)));
+
+TARGET static inline __attribute__((always_inline)) void NAMED(transform_weights)(const NAMED(eight) g[3],
+                                                                                  NAMED(eight) u[6]) {
+  NAMED(eight) even = (g[0] + g[2]) / 6, odd = g[1] / 6, far = g[0] / 24 + g[2] / 6, half = g[1] / 12;
+  u[0] = g[0] / 4;
+  u[1] = -even - odd;
+  u[2] = odd - even;
+  u[3] = far + half;
+  u[4] = far - half;
+  u[5] = g[2];
+}
+
+/// The 3×3 weights of one input channel for a panel of output channels, of which `there` are, at to[point * stride].
+TARGET static void NAMED(panel_weights)(const float *from, ptrdiff_t out_stride, ptrdiff_t there, int flipped,
+                                        ptrdiff_t stride, float *to) {
+  typedef float floats __attribute__((vector_size(32), aligned(4), may_alias));
+  double taps[9][panel] __attribute__((aligned(64))) = {{0}};
+  for (ptrdiff_t o = 0; o < there; o++)
+    for (int t = 0; t < 9; t++) taps[t][o] = from[o * out_stride + (flipped ? 8 - t : t)];
+  NAMED(eight) down[3][6];
+  UNROLL for (int x = 0; x < 3; x++) {
+    NAMED(eight) g[3];
+    UNROLL for (int y = 0; y < 3; y++) g[y] = *(const NAMED(eight) *)taps[3 * y + x];
+    NAMED(transform_weights)(g, down[x]);
+  }
+  UNROLL for (int y = 0; y < 6; y++) {
+    NAMED(eight) g[3] = {down[0][y], down[1][y], down[2][y]}, u[6];
+    NAMED(transform_weights)(g, u);
+    UNROLL for (int x = 0; x < 6; x++) *(floats *)(to + (6 * y + x) * stride) = __builtin_convertvector(u[x], floats);
+  }
+}
+
 /// Bᵀ d.
 TARGET static inline __attribute__((always_inline)) void NAMED(transform_inputs)(const NAMED(sixteen) d[6],
                                                                                  NAMED(sixteen) v[6]) {
