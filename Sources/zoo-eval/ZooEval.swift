@@ -36,7 +36,7 @@ struct ZooEval: ParsableCommand {
   var images: [String] = []
 
   @Option(
-    help: ArgumentHelp("The weights; without them they are random.", valueName: "file"),
+    help: ArgumentHelp("The weights; without them those in the box, or random ones.", valueName: "file"),
     completion: .file())
   var checkpoint: String?
 
