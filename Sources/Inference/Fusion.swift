@@ -2,7 +2,7 @@
 /// addition of a value that is there already, then ReLU.
 ///
 /// A result may only be swallowed by its reader if nobody else reads it.
-func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>) -> [PlanStep<Scalar>] {
+func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgorithm?) -> [PlanStep<Scalar>] {
   var readers: [Int: [Int]] = [:]
   for (index, step) in trace.steps.enumerated() {
     for input in step.inputs { readers[input, default: []].append(index) }
@@ -23,6 +23,7 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>) -> [PlanStep<Scalar>] {
 
   func fusedConvolution(_ index: Int, _ operation: Convolution2d) -> (last: Int, PlannedConvolution<Scalar>)? {
     let step = trace.steps[index]
+    var label = trace.label(of: step)
     guard var weight = leaf(step.inputs[1]) else { return nil }
     let x = trace.values[step.inputs[0]].shape
     let geometry = operation.window(weight.shape).geometry(channels: x[1], height: x[2], width: x[3])
@@ -37,6 +38,7 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>) -> [PlanStep<Scalar>] {
       if parameters.count == 4 {
         (weight, bias) = fold(norm, parameters, into: weight)
         (last, output) = (reader, trace.steps[reader].output)
+        label.operations.append("BatchNorm")
       }
     }
     if let reader = soleReader(output), trace.steps[reader].operation is Addition {
@@ -44,16 +46,18 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>) -> [PlanStep<Scalar>] {
       let other = trace.steps[reader].inputs.first { $0 != output }
       if let other, leaf(other) == nil, other == trace.input || isReady(other, before: index) {
         residual = other
+        label.operations.append("Addition")
         (last, output) = (reader, trace.steps[reader].output)
       }
     }
     if let reader = soleReader(output), trace.steps[reader].operation is ReLU {
       relu = true
+      label.operations.append("ReLU")
       (last, output) = (reader, trace.steps[reader].output)
     }
     let planned = PlannedConvolution(
-      geometry: geometry, weights: ConvolutionWeights(weight, for: geometry), bias: bias, residual: residual,
-      relu: relu, input: step.inputs[0], output: output)
+      label: label, geometry: geometry, weights: ConvolutionWeights(weight, for: geometry, algorithm: algorithm),
+      bias: bias, residual: residual, relu: relu, input: step.inputs[0], output: output)
     return (last, planned)
   }
 
@@ -72,8 +76,9 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>) -> [PlanStep<Scalar>] {
       }
     } else {
       let operands = step.inputs.map { leaf($0).map { .constant($0) } ?? PlannedOperation.Operand.value($0) }
-      steps.append(
-        (index, .operation(PlannedOperation(operation: step.operation, inputs: operands, output: step.output))))
+      let planned = PlannedOperation(
+        label: trace.label(of: step), operation: step.operation, inputs: operands, output: step.output)
+      steps.append((index, .operation(planned)))
     }
   }
   return steps.map(\.step)

@@ -22,10 +22,11 @@ public final class Plan<Scalar: RealScalar>: Sendable {
   private let arena = Mutex<TensorStorage<Scalar>?>(nil)
 
   /// A plan for a network traced with a batch of one.
+  /// - Parameter algorithm: how to convolve, wherever it applies; by default what is best for each convolution.
   /// - Precondition: the parameters in the trace have values.
-  public init(_ trace: Trace<Scalar>) {
+  public init(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgorithm? = nil) {
     precondition(trace.values[trace.input].shape.first == 1, "a plan is made of a trace with a batch of one")
-    steps = fuse(trace)
+    steps = fuse(trace, algorithm: algorithm)
     memory = MemoryPlan(trace, steps: steps)
     (input, output) = (trace.input, trace.output)
     inputShape = Shape(Array(trace.values[trace.input].shape.dropFirst()))
@@ -35,6 +36,11 @@ public final class Plan<Scalar: RealScalar>: Sendable {
   /// The network's result for a batch: `[B] + inputShape` to `[B] + outputShape`. The same for each image whatever the
   /// batch and the number of threads, up to rounding.
   public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> {
+    run(x) { $0.run($1) }
+  }
+
+  /// Runs the plan, each step through `perform`.
+  func run(_ x: Tensor<Scalar>, _ perform: (PlanStep<Scalar>, PlanRun<Scalar>) -> Void) -> Tensor<Scalar> {
     precondition(
       x.rank > 0 && Array(x.shape.dropFirst()) == inputShape.dimensions,
       "a plan for [B] + \(inputShape) got \(x.shape)")
@@ -46,7 +52,7 @@ public final class Plan<Scalar: RealScalar>: Sendable {
         arena = TensorStorage(count: needed)
       }
       let run = PlanRun(x, inputIndex: input, arena: arena!, memory: memory, batch: batch)
-      for step in steps { step.run(run) }
+      for step in steps { perform(step, run) }
       return run.tensor(output).copy()
     }
   }

@@ -20,6 +20,18 @@ enum PlanStep<Scalar: RealScalar>: Sendable {
     }
   }
 
+  /// What the step is, in a profile.
+  var label: StepLabel {
+    switch self {
+    case .convolution(let step): step.label
+    case .operation(let step): step.label
+    }
+  }
+
+  var algorithm: ConvolutionAlgorithm? {
+    if case .convolution(let step) = self { step.weights.algorithm } else { nil }
+  }
+
   func run(_ run: PlanRun<Scalar>) {
     switch self {
     case .convolution(let step): step.run(run)
@@ -30,6 +42,7 @@ enum PlanStep<Scalar: RealScalar>: Sendable {
 
 /// A convolution with everything that was fused into it.
 struct PlannedConvolution<Scalar: RealScalar>: Sendable {
+  let label: StepLabel
   /// Sizes of one image and the window over it.
   let geometry: covpool_window
   /// BatchNorm's scale is folded in.
@@ -59,6 +72,7 @@ struct PlannedOperation<Scalar: RealScalar>: Sendable {
     case constant(Tensor<Scalar>)
   }
 
+  let label: StepLabel
   var operation: any TensorOperation
   var inputs: [Operand]
   var output: Int

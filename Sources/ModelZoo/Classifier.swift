@@ -28,9 +28,11 @@ public final class Classifier: Sendable {
   ///   - checkpoint: the file's path.
   ///   - iterations: Newton–Schulz iterations in place of the network's own.
   ///   - seed: of random weights.
+  ///   - algorithm: how to convolve, wherever it applies; by default what is best for each convolution.
   /// - Throws: `ZooError`, `CheckpointError`, `LoadError`.
   public convenience init(
-    _ model: String, checkpoint: String? = nil, iterations: Int? = nil, seed: UInt64 = 0
+    _ model: String, checkpoint: String? = nil, iterations: Int? = nil, seed: UInt64 = 0,
+    algorithm: ConvolutionAlgorithm? = nil
   ) throws {
     let entry = try Zoo.entry(named: model)
     guard let checkpoint else {
@@ -38,16 +40,16 @@ public final class Classifier: Sendable {
       configuration.iterations = iterations ?? configuration.iterations
       var network = ResNet<Float>(configuration)
       network.initialize(seed: seed)
-      self.init(network, report: nil)
+      self.init(network, report: nil, algorithm: algorithm)
       return
     }
     var (network, report) = try ResNet<Float>.load(entry.configuration, from: checkpoint)
     if let iterations { network.setIterations(iterations) }
-    self.init(network, report: report)
+    self.init(network, report: report, algorithm: algorithm)
   }
 
   /// A network whose tensors have values.
-  public init(_ network: ResNet<Float>, report: LoadReport? = nil) {
+  public init(_ network: ResNet<Float>, report: LoadReport? = nil, algorithm: ConvolutionAlgorithm? = nil) {
     configuration = network.configuration
     model = configuration.name
     self.report = report
@@ -55,11 +57,14 @@ public final class Classifier: Sendable {
     transform = configuration.transform
     classNames = configuration.classNames(metadata: report?.metadata ?? [:])
     counts = NetworkCounts(configuration)
-    plan = Plan(network.trace(input: [1, configuration.inputChannels, size, size]))
+    plan = Plan(network.trace(input: [1, configuration.inputChannels, size, size]), algorithm: algorithm)
   }
 
   /// Logits for a batch: `[B, C, H, W]`, as `transform` makes it, to `[B, classes]`.
   public func callAsFunction(_ images: Tensor<Float>) -> Tensor<Float> { plan(images) }
+
+  /// What each step takes with this batch: `Plan.profile`.
+  public func profile(_ images: Tensor<Float>, runs: Int = 10) -> [StepProfile] { plan.profile(images, runs: runs) }
 
   /// The likeliest classes of an image.
   public func classify(_ image: Image, top count: Int = 5) -> [Prediction] {

@@ -13,6 +13,7 @@ struct ModelReport {
     if classifier.report == nil { print(Output.randomWeights) }
     print("")
     counts(entry)
+    if options.explain { return explain() }
     let speed = measureSpeed()
     print(
       "\nspeed         " + String(format: "%.1f images/s", speed.imagesPerSecond)
@@ -27,6 +28,18 @@ struct ModelReport {
       (results.imagesPerSecond, results.seconds) = (speed.imagesPerSecond, speed.seconds)
       try results.write(to: path)
     }
+  }
+
+  private func explain() {
+    print("\na batch of \(options.batchSize), \(threads)\n")
+    Explanation(steps: classifier.profile(images)).lines.forEach { print($0) }
+  }
+
+  private var images: Tensor<Float> {
+    let configuration = classifier.configuration
+    return RandomStream(seed: 0, name: "images").uniform(
+      [options.batchSize, configuration.inputChannels, configuration.imageSize, configuration.imageSize], low: -2,
+      high: 2)
   }
 
   private var threads: String {

@@ -77,6 +77,15 @@ struct ZooEval: ParsableCommand {
   @Flag(help: "Stop at the first image that cannot be read.")
   var strict = false
 
+  @Flag(
+    help: ArgumentHelp(
+      "Time each step of the network instead of evaluating it.",
+      discussion: "GFLOP/s count multiply-adds as papers do: an algorithm that needs fewer exceeds the processor's peak."))
+  var explain = false
+
+  @Option(help: ArgumentHelp("How to convolve wherever it applies: winograd, direct or blas.  (default: the fastest)", valueName: "name"))
+  var algorithm: ConvolutionAlgorithm?
+
   @Flag(help: "List all networks.")
   var list = false
 
@@ -104,6 +113,9 @@ struct ZooEval: ParsableCommand {
     }
     if let predictions, predictions == results {
       throw ValidationError("--predictions and --results are the same file: \(predictions)")
+    }
+    guard !explain || (images.isEmpty && data == nil) else {
+      throw ValidationError("--explain takes no images and no --data")
     }
     guard images.isEmpty || data == nil else {
       throw ValidationError("give images or --data, not both")
@@ -136,7 +148,7 @@ struct ZooEval: ParsableCommand {
   /// These options with the network in the box as the checkpoint, where there is one that fits the data and no other is
   /// named; without data on Fashion-MNIST's test images, where they are installed.
   private func withNetworkInTheBox(_ model: String) -> ZooEval {
-    guard checkpoint == nil, images.isEmpty, let box = Zoo.checkpointInTheBox(model) else { return self }
+    guard checkpoint == nil, images.isEmpty, !explain, let box = Zoo.checkpointInTheBox(model) else { return self }
     if let data, !FashionMNIST.isPresent(in: data) { return self }
     var options = self
     options.checkpoint = box
@@ -156,7 +168,7 @@ struct ZooEval: ParsableCommand {
     Output.checkBuild()
     if let warning = BLASInfo.current.warning { Output.warn(warning) }
     for path in [predictions, results].compactMap({ $0 }) { try checkWritable(path) }
-    let classifier = try Classifier(model, checkpoint: checkpoint, iterations: iterations)
+    let classifier = try Classifier(model, checkpoint: checkpoint, iterations: iterations, algorithm: algorithm)
     if iterations != nil, classifier.configuration.head != .fastmpn {
       throw Mistake("--iterations is for Fast-MPN networks; \(model) has no Newton–Schulz iterations")
     }
@@ -195,6 +207,8 @@ struct ZooEval: ParsableCommand {
     if failed { throw ExitCode(1) }
   }
 }
+
+extension ConvolutionAlgorithm: ExpressibleByArgument {}
 
 /// What the user asked for and cannot have.
 struct Mistake: Error, CustomStringConvertible {

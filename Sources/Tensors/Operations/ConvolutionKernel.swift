@@ -17,13 +17,22 @@ package struct Epilogue<Scalar: RealScalar> {
 }
 
 /// A way to convolve.
-package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
+public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   /// im2col and products by BLAS, in either precision.
   case blas
   /// Columns packed and multiplied tile by tile: `Kernels/convolution.c`.
   case direct
   /// Winograd's F(4×4, 3×3): `Kernels/winograd.c`.
   case winograd
+
+  /// Whether this is a way to convolve such a window in this precision.
+  func applies<Scalar: RealScalar>(to geometry: covpool_window, _: Scalar.Type) -> Bool {
+    switch self {
+    case .blas: true
+    case .direct: Scalar.self == Float.self
+    case .winograd: Scalar.self == Float.self && withUnsafePointer(to: geometry) { covpool_winograd_applies($0) != 0 }
+    }
+  }
 
   /// The algorithm for weights that are used again and again.
   ///
@@ -36,8 +45,8 @@ package enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
       return .blas
     #else
       guard Scalar.self == Float.self else { return .blas }
-      let applies = withUnsafePointer(to: geometry) { covpool_winograd_applies($0) != 0 }
-      return applies && min(geometry.channels, outputChannels) >= 32 ? .winograd : .direct
+      let pays = min(geometry.channels, outputChannels) >= 32
+      return pays && ConvolutionAlgorithm.winograd.applies(to: geometry, Scalar.self) ? .winograd : .direct
     #endif
   }
 
@@ -64,7 +73,8 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
     let taps = weight.shape[2] * weight.shape[3]
     self.init(
       weight, for: geometry, outputChannels: weight.shape[0], strides: (weight.shape[1] * taps, taps), flipped: false,
-      algorithm: algorithm ?? .best(geometry, outputChannels: weight.shape[0], for: Scalar.self))
+      algorithm: algorithm.flatMap { $0.applies(to: geometry, Scalar.self) ? $0 : nil }
+        ?? .best(geometry, outputChannels: weight.shape[0], for: Scalar.self))
   }
 
   /// Weights whose element for output o, input c and tap t is `weight[o * strides.output + c * strides.input + t]`, with
