@@ -9,7 +9,7 @@ private final class Scratch {
   func grow(to bytes: Int) {
     guard memory.count < bytes else { return }
     memory.deallocate()
-    memory = .allocate(byteCount: bytes, alignment: 64)
+    memory = UnsafeMutableRawBufferPointer(start: allocate(bytes: bytes), count: bytes)
   }
 
   deinit { memory.deallocate() }

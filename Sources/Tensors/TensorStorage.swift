@@ -1,4 +1,13 @@
-import Foundation
+import Kernels
+
+/// Uninitialised memory that begins at a cache line; large blocks at a large page.
+func allocate(bytes: Int) -> UnsafeMutableRawPointer {
+  let largePage = Int(COVPOOL_LARGE_PAGE)
+  let isLarge = bytes >= 2 * largePage
+  let pointer = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: isLarge ? largePage : 64)
+  if isLarge { covpool_prefer_large_pages(pointer, bytes) }
+  return pointer
+}
 
 /// The memory behind tensors: aligned to a cache line, and its own or somebody else's.
 ///
@@ -12,8 +21,7 @@ package final class TensorStorage<Scalar: RealScalar>: @unchecked Sendable {
   /// Uninitialised memory for `count` scalars.
   package init(count: Int) {
     let bytes = max(count, 1) * MemoryLayout<Scalar>.stride
-    pointer = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64).bindMemory(
-      to: Scalar.self, capacity: max(count, 1))
+    pointer = allocate(bytes: bytes).bindMemory(to: Scalar.self, capacity: max(count, 1))
     self.count = count
     owner = nil
   }
