@@ -154,6 +154,7 @@ typedef void gradient_kernel(const slab_rows *a, const float *gradients, ptrdiff
 
 // The loops for each class of processor.
 #if defined(__x86_64__)
+#include <immintrin.h>
 #define VECTOR_BYTES 64
 #define ACROSS 2
 #define TARGET __attribute__((target("arch=x86-64-v4"), min_vector_width(512)))
@@ -176,43 +177,38 @@ typedef struct {
   slab (*make_slab)(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t last, ptrdiff_t c0, ptrdiff_t c1,
                     float *out);
   void (*pack_tile)(const covpool_window *w, const slab *from, ptrdiff_t channels, const run *runs, int count,
-                    float *out);
+                    ptrdiff_t width, float *out);
+  /// Copies `rows` rows of the runs' pixels from a tensor [.., channels, pixels], where they begin at `starts`, to rows of
+  /// `width`, and back.
+  void (*gather)(const float *tensor, ptrdiff_t pixels, const ptrdiff_t *starts, const run *runs, int count,
+                 ptrdiff_t rows, ptrdiff_t width, float *out);
+  void (*scatter)(const float *from, ptrdiff_t width, ptrdiff_t pixels, const ptrdiff_t *starts, const run *runs,
+                  int count, ptrdiff_t rows, float *tensor);
   micro_kernel *multiply;
+  narrow_kernel *multiply_narrow;
   gradient_kernel *sum_gradients;
   void (*transpose)(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t columns, float *to,
                     ptrdiff_t to_stride);
 } kernels;
 
+#define KERNELS(name)                                                                                             \
+  (kernels) {                                                                                                     \
+    make_slab_##name, pack_tile_##name, gather_##name, scatter_##name, multiply_##name, multiply_narrow_##name,   \
+        sum_gradients_##name, transpose_##name                                                                    \
+  }
+
 static kernels best_kernels(void) {
 #if defined(__x86_64__)
   switch (processor_level()) {
-    case 2:
-      return (kernels){make_slab_avx512, pack_tile_avx512, multiply_avx512, sum_gradients_avx512, transpose_avx512};
-    case 1: return (kernels){make_slab_avx2, pack_tile_avx2, multiply_avx2, sum_gradients_avx2, transpose_avx2};
+    case 2: return KERNELS(avx512);
+    case 1: return KERNELS(avx2);
   }
 #endif
-  return (kernels){make_slab_baseline, pack_tile_baseline, multiply_baseline, sum_gradients_baseline,
-                   transpose_baseline};
+  return KERNELS(baseline);
 }
 
 micro_kernel *covpool_micro_kernel(void) { return best_kernels().multiply; }
-
-/// Copies `rows` rows of the runs' pixels between a [.., out_channels, pixels] tensor and rows of 32.
-static void gather(const float *tensor, ptrdiff_t pixels, const ptrdiff_t *starts, const run *runs, int count,
-                   ptrdiff_t rows, float *out) {
-  for (ptrdiff_t r = 0; r < rows; r++)
-    for (int i = 0; i < count; i++)
-      memcpy(out + r * tile + runs[i].start, tensor + starts[i] + r * pixels,
-             (size_t)runs[i].count * sizeof(float));
-}
-
-static void scatter(const float *from, ptrdiff_t pixels, const ptrdiff_t *starts, const run *runs, int count,
-                    ptrdiff_t rows, float *tensor) {
-  for (ptrdiff_t r = 0; r < rows; r++)
-    for (int i = 0; i < count; i++)
-      memcpy(tensor + starts[i] + r * pixels, from + r * tile + runs[i].start,
-             (size_t)runs[i].count * sizeof(float));
-}
+narrow_kernel *covpool_narrow_kernel(void) { return best_kernels().multiply_narrow; }
 
 void covpool_convolve(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t last, ptrdiff_t first_panel,
                       ptrdiff_t last_panel, float *scratch) {
@@ -232,43 +228,46 @@ void covpool_convolve(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t
     rows.taps = tap_offsets;
     int is_last = c1 == w->channels;
     for (ptrdiff_t p = from; p < to; p += tile) {
-      ptrdiff_t count = least(tile, to - p), image = p / pixels;
+      ptrdiff_t count = least(tile, to - p), image = p / pixels, width = count > lanes ? tile : lanes;
       run runs[tile];
       int found = find_runs(job, &rows, from, to, p, count, runs);
-      best.pack_tile(w, &rows, c1 - c0, runs, found, columns);
+      best.pack_tile(w, &rows, c1 - c0, runs, found, width, columns);
+      ptrdiff_t starts[tile];
+      for (int i = 0; i < found; i++) {
+        ptrdiff_t pixel = p + runs[i].start;
+        starts[i] = pixel / pixels * outputs * pixels + pixel % pixels;
+      }
       // A whole tile inside one image is stored where it belongs; of others a copy is.
       int is_whole = count == tile && (p + tile - 1) / pixels == image;
-      for (ptrdiff_t o = first_panel; o < last_panel; o++) {
-        ptrdiff_t channel = o * panel, there = least(panel, outputs - channel);
+      ptrdiff_t step = width == lanes ? 2 : 1;
+      for (ptrdiff_t o = first_panel; o < last_panel; o += step) {
+        int group = (int)least(step, last_panel - o);
+        ptrdiff_t channel = o * panel, there = least(group * panel, outputs - channel);
         const float *bias = is_last && job->bias ? job->bias + channel : 0;
         const float *a = weights + o * products * panel;
-        float biases[panel] = {0};
-        if (bias && there < panel) bias = memcpy(biases, bias, (size_t)there * sizeof(float));
+        float biases[2 * panel] = {0};
+        if (bias && there < group * panel) bias = memcpy(biases, bias, (size_t)there * sizeof(float));
         target place = {.bias = bias, .relu = is_last && job->relu, .accumulates = c0 > 0};
+        float y[panel * tile], residual[panel * tile];
         if (is_whole && there == panel) {
-          ptrdiff_t start = (image * outputs + channel) * pixels + p % pixels;
+          ptrdiff_t start = starts[0] + channel * pixels;
           place.y = job->y + start;
           place.residual = is_last && job->residual ? job->residual + start : 0;
           place.stride = pixels;
+        } else {
+          place.y = y;
+          place.stride = width;
+          if (c0 > 0) best.gather(job->y + channel * pixels, pixels, starts, runs, found, there, width, y);
+          if (is_last && job->residual) {
+            best.gather(job->residual + channel * pixels, pixels, starts, runs, found, there, width, residual);
+            place.residual = residual;
+          }
+        }
+        if (width == tile)
           best.multiply(products, a, columns, &place);
-          continue;
-        }
-        ptrdiff_t starts[tile];
-        for (int i = 0; i < found; i++) {
-          ptrdiff_t pixel = p + runs[i].start;
-          starts[i] = (pixel / pixels * outputs + channel) * pixels + pixel % pixels;
-        }
-        float y[panel * tile] = {0}, residual[panel * tile];
-        place.y = y;
-        place.stride = tile;
-        if (c0 > 0) gather(job->y, pixels, starts, runs, found, there, y);
-        if (is_last && job->residual) {
-          memset(residual, 0, sizeof residual);
-          gather(job->residual, pixels, starts, runs, found, there, residual);
-          place.residual = residual;
-        }
-        best.multiply(products, a, columns, &place);
-        scatter(y, pixels, starts, runs, found, there, job->y);
+        else
+          best.multiply_narrow(products, group, a, products * panel, columns, &place);
+        if (place.y == y) best.scatter(y, width, pixels, starts, runs, found, there, job->y + channel * pixels);
       }
     }
   }

@@ -22,8 +22,13 @@ typedef struct {
 /// y[i][j] = the sum over k < count of a[k][i] * b[k][j], for eight i and 32 j, finished as the target says.
 typedef void micro_kernel(ptrdiff_t count, const float *a, const float *b, const target *to);
 
-/// The micro-kernel for this processor.
+/// The same for 16 j and one or two panels of i, whose weights are `distance` apart.
+typedef void narrow_kernel(ptrdiff_t count, int panels, const float *a, ptrdiff_t distance, const float *b,
+                           const target *to);
+
+/// The micro-kernels for this processor.
 micro_kernel *covpool_micro_kernel(void);
+narrow_kernel *covpool_narrow_kernel(void);
 
 /// 2 for AVX-512, 1 for AVX2, 0 for all else.
 static inline int processor_level(void) {

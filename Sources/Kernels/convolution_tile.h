@@ -23,7 +23,14 @@ TARGET static inline void NAMED(copy_row)(const float *row, ptrdiff_t width, ptr
       *(NAMED(chunk) *)(out + i) = *(const NAMED(chunk) *)(from + i);
     for (; i < inside; i++) out[i] = from[i];
   } else {
-    for (; i < inside; i++) out[i] = row[column + i * stride];
+    const float *from = row + column;
+    if (stride == 2)
+      for (; i < inside && from + 2 * (i + lanes) <= limit; i += lanes) {
+        NAMED(chunk) a = *(const NAMED(chunk) *)(from + 2 * i), b = *(const NAMED(chunk) *)(from + 2 * i + lanes);
+        *(NAMED(chunk) *)(out + i) =
+            __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+      }
+    for (; i < inside; i++) out[i] = from[i * stride];
   }
   for (i = inside > before ? inside : before; i < count; i += lanes) *(NAMED(chunk) *)(out + i) = (NAMED(chunk)){0};
 }
@@ -57,62 +64,121 @@ TARGET static slab NAMED(make_slab)(const covpool_convolution *job, ptrdiff_t fi
   return result;
 }
 
-/// Rows (channel, tap) of 32 pixels. A run is copied 16 wide; what is too much is overwritten by the run after it.
+/// Copies up to 16 numbers and touches no others.
+TARGET static inline void NAMED(copy_few)(const float *from, ptrdiff_t count, float *to) {
+#if VECTOR_BYTES == 64
+  __mmask16 mask = (__mmask16)((1u << count) - 1);
+  _mm512_mask_storeu_ps(to, mask, _mm512_maskz_loadu_ps(mask, from));
+#else
+  memcpy(to, from, (size_t)count * sizeof(float));
+#endif
+}
+
+/// Rows (channel, tap) of `width` pixels, 32 or 16. A run is copied 16 wide; what is too much is overwritten by the run after it.
 TARGET static void NAMED(pack_tile)(const covpool_window *w, const slab *from, ptrdiff_t channels, const run *runs, int count,
-                      float *out) {
+                      ptrdiff_t width, float *out) {
   int exact = 0;
   for (int i = 0; i < count; i++) exact |= runs[i].is_exact;
   ptrdiff_t taps = taps_of(w);
   for (ptrdiff_t c = 0; c < channels; c++) {
     const float *plane = from->data + c * from->channel_stride;
     if (exact) {
-      for (ptrdiff_t t = 0; t < taps; t++, out += tile)
+      for (ptrdiff_t t = 0; t < taps; t++, out += width)
         for (int i = 0; i < count; i++)
-          memcpy(out + runs[i].start, plane + from->taps[t] + runs[i].source, (size_t)runs[i].count * sizeof(float));
+          NAMED(copy_few)(plane + from->taps[t] + runs[i].source, runs[i].count, out + runs[i].start);
     } else if (count == 2) {
       const float *one = plane + runs[0].source, *two = plane + runs[1].source;
       ptrdiff_t second = runs[1].start;
-      for (ptrdiff_t t = 0; t < taps; t++, out += tile) {
+      for (ptrdiff_t t = 0; t < taps; t++, out += width) {
+        __builtin_prefetch(one + from->taps[t] + tile, 0, 2);  // for the tile after this one
+        __builtin_prefetch(two + from->taps[t] + tile, 0, 2);
         *(NAMED(chunk) *)out = *(const NAMED(chunk) *)(one + from->taps[t]);
         *(NAMED(chunk) *)(out + second) = *(const NAMED(chunk) *)(two + from->taps[t]);
       }
     } else {
-      for (ptrdiff_t t = 0; t < taps; t++, out += tile)
+      for (ptrdiff_t t = 0; t < taps; t++, out += width)
         for (int i = 0; i < count; i++)
           *(NAMED(chunk) *)(out + runs[i].start) = *(const NAMED(chunk) *)(plane + from->taps[t] + runs[i].source);
     }
   }
 }
 
-/// Eight output channels times 32 pixels.
-TARGET static void NAMED(multiply)(ptrdiff_t count, const float *a, const float *b, const target *to) {
+TARGET static void NAMED(gather)(const float *tensor, ptrdiff_t pixels, const ptrdiff_t *starts, const run *runs,
+                                 int count, ptrdiff_t rows, ptrdiff_t width, float *out) {
+  for (ptrdiff_t r = 0; r < rows; r++)
+    for (int i = 0; i < count; i++)
+      NAMED(copy_few)(tensor + starts[i] + r * pixels, runs[i].count, out + r * width + runs[i].start);
+}
+
+TARGET static void NAMED(scatter)(const float *from, ptrdiff_t width, ptrdiff_t pixels, const ptrdiff_t *starts,
+                                  const run *runs, int count, ptrdiff_t rows, float *tensor) {
+  for (ptrdiff_t r = 0; r < rows; r++)
+    for (int i = 0; i < count; i++)
+      NAMED(copy_few)(from + r * width + runs[i].start, runs[i].count, tensor + starts[i] + r * pixels);
+}
+
+/// `rows` output channels, 8 or 16, times `columns` pixels, `across` vectors of them at a time.
+TARGET static inline __attribute__((always_inline)) void NAMED(products)(int rows, int across, int columns,
+                                                                         ptrdiff_t count, const float *a,
+                                                                         ptrdiff_t distance, const float *b,
+                                                                         const target *to) {
   typedef float vector __attribute__((vector_size(VECTOR_BYTES), aligned(4)));
   typedef int32_t mask __attribute__((vector_size(VECTOR_BYTES), aligned(4)));
   enum { width = VECTOR_BYTES / 4 };
-  for (int column = 0; column < tile; column += width * ACROSS) {
-    vector sum[panel][ACROSS];
+  // What is read and written at the end is on its way while the products are summed.
+  UNROLL for (int i = 0; i < rows; i++) {
+    __builtin_prefetch(to->y + i * to->stride, 1);
+    __builtin_prefetch(to->y + i * to->stride + columns - 1, 1);
+  }
+  if (to->residual)
+    UNROLL for (int i = 0; i < rows; i++) {
+      __builtin_prefetch(to->residual + i * to->stride);
+      __builtin_prefetch(to->residual + i * to->stride + columns - 1);
+    }
+  for (int column = 0; column < columns; column += width * across) {
+    vector sum[2 * panel][ACROSS];
     float *y = to->y + column;
-      UNROLL for (int i = 0; i < panel; i++)
-      UNROLL for (int j = 0; j < ACROSS; j++)
-        sum[i][j] = to->accumulates ? *(const vector *)(y + i * to->stride + j * width) : (vector){0};
+    UNROLL for (int i = 0; i < rows; i++)
+    UNROLL for (int j = 0; j < across; j++)
+      sum[i][j] = to->accumulates ? *(const vector *)(y + i * to->stride + j * width) : (vector){0};
     const float *left = a, *right = b + column;
-    for (ptrdiff_t k = 0; k < count; k++, left += panel, right += tile) {
+    for (ptrdiff_t k = 0; k < count; k++, left += panel, right += columns) {
       __builtin_prefetch(left + 64 * panel);
+      if (rows > panel) __builtin_prefetch(left + distance + 64 * panel);
       vector x[ACROSS];
-      UNROLL for (int j = 0; j < ACROSS; j++) x[j] = *(const vector *)(right + j * width);
-      UNROLL for (int i = 0; i < panel; i++)
-      UNROLL for (int j = 0; j < ACROSS; j++) sum[i][j] += left[i] * x[j];
+      UNROLL for (int j = 0; j < across; j++) x[j] = *(const vector *)(right + j * width);
+      UNROLL for (int i = 0; i < rows; i++)
+      UNROLL for (int j = 0; j < across; j++) sum[i][j] += left[i < panel ? i : distance + i - panel] * x[j];
     }
     const float *residual = to->residual ? to->residual + column : 0;
-      UNROLL for (int i = 0; i < panel; i++)
-      UNROLL for (int j = 0; j < ACROSS; j++) {
-        vector v = sum[i][j];
-        if (to->bias) v += to->bias[i];
-        if (residual) v += *(const vector *)(residual + i * to->stride + j * width);
-        if (to->relu) v = (vector)((mask)v & ~(mask)(v < 0));  // NaN stays NaN
-        *(vector *)(y + i * to->stride + j * width) = v;
-      }
+    UNROLL for (int i = 0; i < rows; i++)
+    UNROLL for (int j = 0; j < across; j++) {
+      vector v = sum[i][j];
+      if (to->bias) v += to->bias[i];
+      if (residual) v += *(const vector *)(residual + i * to->stride + j * width);
+      if (to->relu) v = (vector)((mask)v & ~(mask)(v < 0));  // NaN stays NaN
+      *(vector *)(y + i * to->stride + j * width) = v;
+    }
   }
+}
+
+TARGET static void NAMED(multiply)(ptrdiff_t count, const float *a, const float *b, const target *to) {
+  NAMED(products)(panel, ACROSS, tile, count, a, 0, b, to);
+}
+
+TARGET static void NAMED(multiply_narrow)(ptrdiff_t count, int panels, const float *a, ptrdiff_t distance,
+                                          const float *b, const target *to) {
+#if VECTOR_BYTES == 64
+  if (panels == 2) return NAMED(products)(2 * panel, 1, lanes, count, a, distance, b, to);
+  NAMED(products)(panel, 1, lanes, count, a, 0, b, to);
+#else
+  target part = *to;
+  for (int p = 0; p < panels; p++, part.y += panel * part.stride) {
+    NAMED(products)(panel, ACROSS, lanes, count, a + p * distance, 0, b, &part);
+    if (part.bias) part.bias += panel;
+    if (part.residual) part.residual += panel * part.stride;
+  }
+#endif
 }
 
 /// Adds to sums[i][o] the products of eight rows of the slab and the gradients [pixel][outputs], 16 or 32 outputs.

@@ -24,11 +24,11 @@ static ptrdiff_t weights_stride(const covpool_window *w, ptrdiff_t out_channels)
 }
 
 static ptrdiff_t inputs_stride(const covpool_window *w, ptrdiff_t count) {
-  return round_up(count, tile) * w->channels + lanes;
+  return round_up(count, lanes) * w->channels + lanes;
 }
 
 static ptrdiff_t sums_stride(ptrdiff_t out_channels, ptrdiff_t count) {
-  return round_up(out_channels, panel) * round_up(count, tile) + lanes;
+  return round_up(out_channels, panel) * round_up(count, lanes) + lanes;
 }
 
 ptrdiff_t covpool_winograd_weights_size(const covpool_window *w, ptrdiff_t out_channels) {
@@ -112,7 +112,7 @@ void covpool_winograd_weights(const covpool_window *w, ptrdiff_t out_channels, c
                    flipped, weights_stride(w, out_channels), transformed + (p * w->channels + c) * panel);
 }
 
-// [point][tile panel][channel][32].
+// [point][tile panel][channel][32], the last panel [channel][16] if that is enough.
 void covpool_winograd_inputs(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t count, ptrdiff_t first_channel,
                              ptrdiff_t last_channel, float *inputs) {
   const covpool_window *w = &job->window;
@@ -120,8 +120,9 @@ void covpool_winograd_inputs(const covpool_convolution *job, ptrdiff_t first, pt
   ptrdiff_t stride = inputs_stride(w, count);
   for (ptrdiff_t position = 0; position < count; position += lanes) {
     tile_group group = find_group(w, first + position, count - position);
-    float *out = inputs + position / tile * tile * w->channels + position % tile;
-    for (ptrdiff_t c = first_channel; c < last_channel; c++) best.inputs(job, &group, c, stride, out + c * tile);
+    ptrdiff_t begin = position / tile * tile, width = count - begin > lanes ? tile : lanes;
+    float *out = inputs + begin * w->channels + position % tile;
+    for (ptrdiff_t c = first_channel; c < last_channel; c++) best.inputs(job, &group, c, stride, out + c * width);
   }
 }
 
@@ -129,16 +130,22 @@ void covpool_winograd_inputs(const covpool_convolution *job, ptrdiff_t first, pt
 void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t count, ptrdiff_t point, ptrdiff_t first_panel,
                                ptrdiff_t last_panel, const float *inputs, float *sums) {
   micro_kernel *multiply = covpool_micro_kernel();
-  ptrdiff_t channels = job->window.channels, padded = round_up(count, tile);
+  narrow_kernel *multiply_narrow = covpool_narrow_kernel();
+  ptrdiff_t channels = job->window.channels, padded = round_up(count, lanes);
   ptrdiff_t outputs = round_up(job->out_channels, panel);
   const float *b = inputs + point * inputs_stride(&job->window, count), *a = job->weights + point * weights_stride(&job->window, job->out_channels);
   float *y = sums + point * sums_stride(job->out_channels, count);
   for (ptrdiff_t k = 0; k < channels; k += k_block) {
     ptrdiff_t length = least(k_block, channels - k);
     for (ptrdiff_t t = 0; t < padded; t += tile) {
-      for (ptrdiff_t p = first_panel; p < last_panel; p++) {
+      int is_narrow = padded - t == lanes;
+      for (ptrdiff_t p = first_panel; p < last_panel; p += 1 + is_narrow) {
         target to = {.y = y + p * panel * padded + t, .stride = padded, .accumulates = k > 0};
-        multiply(length, a + (p * channels + k) * panel, b + t * channels + k * tile, &to);
+        const float *left = a + (p * channels + k) * panel, *right = b + t * channels;
+        if (is_narrow)
+          multiply_narrow(length, (int)least(2, last_panel - p), left, channels * panel, right + k * lanes, &to);
+        else
+          multiply(length, left, right + k * tile, &to);
       }
     }
   }
@@ -147,7 +154,7 @@ void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t count, 
 void covpool_winograd_outputs(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t count,
                               ptrdiff_t first_channel, ptrdiff_t last_channel, const float *sums) {
   transforms best = best_transforms();
-  ptrdiff_t padded = round_up(count, tile), stride = sums_stride(job->out_channels, count);
+  ptrdiff_t padded = round_up(count, lanes), stride = sums_stride(job->out_channels, count);
   for (ptrdiff_t position = 0; position < count; position += lanes) {
     tile_group group = find_group(&job->window, first + position, count - position);
     for (ptrdiff_t c = first_channel; c < last_channel; c++)
