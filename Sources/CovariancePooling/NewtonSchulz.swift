@@ -35,24 +35,30 @@ public struct NewtonSchulz: TensorOperation {
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
     let (batch, d) = (inputs[0].shape[0], inputs[0].shape[1])
     let (sigma, root) = (inputs[0].pointer, result.baseAddress!)
-    forEachSample(batch, size: d) { sample, product in
-      withScratch(of: Scalar.self, Iterates<Scalar>.fewest * d * d) { scratch in
-        let iterates = Iterates(scratch, size: d)
-        squareRoot(sigma + sample * d * d, into: root + sample * d * d, iterates, product)
+    forEachSample(batch, size: d) { (sample, products: SymmetricProducts<Scalar>) in
+      let size = products.scalarCount
+      withScratch(of: Scalar.self, 6 * size) { scratch in
+        let iterates = Iterates(scratch, size: size)
+        squareRoot(
+          sigma + sample * d * d, into: root + sample * d * d, iterates, temporary: scratch + 4 * size, products)
       }
     }
   }
 
   public func apply<Scalar>(_ inputs: [Tensor<Scalar>], needsGradient: [Bool]) -> Application<Scalar> {
     let (batch, d) = (inputs[0].shape[0], inputs[0].shape[1])
-    let kept = 3 * iterations * d * d
+    let size = SymmetricProducts<Scalar>(size: d).scalarCount
+    let kept = 2 * iterations * size
     let saved = Tensor<Scalar>(shape: [batch, kept], storage: TensorStorage(count: batch * kept))
     let output = Tensor<Scalar>(inputs[0].shape) { result in
       let root = result.baseAddress!
-      forEachSample(batch, size: d) { sample, product in
+      forEachSample(batch, size: d) { (sample, products: SymmetricProducts<Scalar>) in
         let iterates = Iterates(
-          UnsafeMutablePointer(mutating: saved.pointer) + sample * kept, size: d, keeping: iterations)
-        squareRoot(inputs[0].pointer + sample * d * d, into: root + sample * d * d, iterates, product)
+          UnsafeMutablePointer(mutating: saved.pointer) + sample * kept, size: size, keeping: iterations)
+        withScratch(of: Scalar.self, 2 * size) { scratch in
+          squareRoot(
+            inputs[0].pointer + sample * d * d, into: root + sample * d * d, iterates, temporary: scratch, products)
+        }
       }
     }
     return Application(inputs: inputs, output: output, saved: [saved], needsGradient: needsGradient)
@@ -60,128 +66,119 @@ public struct NewtonSchulz: TensorOperation {
 
   /// The derivative of the iteration itself, walked backwards over the iterates that `apply` kept.
   ///
-  /// With Gₛ the symmetric part of the gradient: ∂Yₙ = √τ Gₛ, ∂Zₙ = 0, and, since all iterates are symmetric and commute,
-  /// ∂Yₖ = ∂Yₖ₊₁ Tₖ + Tₖ ∂Yₖ₊₁ − 3/2 ∂Yₖ₊₁ − ½ Zₖ ∂Zₖ₊₁ Zₖ and ∂Zₖ = Tₖ ∂Zₖ₊₁ + ∂Zₖ₊₁ Tₖ − 3/2 ∂Zₖ₊₁ − ½ Yₖ ∂Yₖ₊₁ Yₖ.
-  /// Then ∂Σ = ∂Y₀/τ + (⟨G, S⟩/(2τ) − ⟨∂Y₀, Σ⟩/τ²) ∂τ/∂Σ, where ∂τ/∂Σ is I for the trace and Σ/τ for the Frobenius norm.
-  /// The result is symmetric: it is the gradient with respect to a symmetric Σ.
+  /// With Gₛ the symmetric part of the gradient ∂Yₙ = √τ Gₛ and ∂Zₙ = 0. All iterates are symmetric and commute, so that
+  /// with A = Yₖ ∂Yₖ₊₁ and B = Zₖ ∂Zₖ₊₁ four products make a step: ∂Yₖ = 3/2 ∂Yₖ₊₁ − ½ (P + Pᵀ), P = Zₖ (A + ½ Bᵀ), and
+  /// ∂Zₖ = 3/2 ∂Zₖ₊₁ − ½ (Q + Qᵀ), Q = Yₖ (B + ½ Aᵀ). Then ∂Σ = ∂Y₀/τ + (⟨G, S⟩/(2τ) − ⟨∂Y₀, Σ⟩/τ²) ∂τ/∂Σ, where ∂τ/∂Σ is
+  /// I for the trace and Σ/τ for the Frobenius norm. The result is symmetric: it is the gradient with respect to a
+  /// symmetric Σ.
   public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
     let shape = application.inputs[0].shape
     let (batch, d) = (shape[0], shape[1])
-    let kept = 3 * iterations * d * d
+    let size = SymmetricProducts<Scalar>(size: d).scalarCount
+    let kept = 2 * iterations * size
     let (sigma, root, saved) = (
       application.inputs[0].pointer, application.output.pointer, application.saved[0].pointer
     )
     return [
       Tensor(shape) { result in
         let target = result.baseAddress!
-        forEachSample(batch, size: d) { sample, product in
+        forEachSample(batch, size: d) { (sample, products: SymmetricProducts<Scalar>) in
           let offset = sample * d * d
           let iterates = Iterates(
-            UnsafeMutablePointer(mutating: saved) + sample * kept, size: d, keeping: iterations)
+            UnsafeMutablePointer(mutating: saved) + sample * kept, size: size, keeping: iterations)
           squareRootGradient(
-            gradient.pointer + offset, sigma + offset, root + offset, into: target + offset, iterates, product)
+            gradient.pointer + offset, sigma + offset, root + offset, into: target + offset, iterates, products)
         }
       }
     ]
   }
 
-  private typealias Product<Scalar> = (
-    _ a: UnsafeMutablePointer<Scalar>, _ b: UnsafeMutablePointer<Scalar>, _ product: UnsafeMutablePointer<Scalar>
-  ) -> Void
-
-  /// Calls `body` for each sample, with the product of two matrices: a matrix for each thread where there are enough of
-  /// them, otherwise one after another with the rows of each product shared out.
+  /// Calls `body` for each sample, with products by a thread of its own where there are enough samples, otherwise one
+  /// sample after another with each product shared out.
   private func forEachSample<Scalar: RealScalar>(
-    _ batch: Int, size d: Int, _ body: (_ sample: Int, _ product: Product<Scalar>) -> Void
+    _ batch: Int, size d: Int, _ body: (_ sample: Int, _ products: SymmetricProducts<Scalar>) -> Void
   ) {
     let pool = WorkerPool.shared
     if batch >= pool.width {
-      pool.forEach(batch) { sample in
-        body(sample) { multiply(MatrixView($0, rows: d, columns: d), MatrixView($1, rows: d, columns: d), into: $2) }
-      }
+      pool.forEach(batch) { body($0, SymmetricProducts(size: d)) }
     } else {
-      for sample in 0..<batch {
-        body(sample) {
-          multiply(MatrixView($0, rows: d, columns: d), MatrixView($1, rows: d, columns: d), into: $2, over: pool)
-        }
-      }
+      for sample in 0..<batch { body(sample, SymmetricProducts(size: d, over: pool)) }
     }
   }
 
   /// One matrix. Z₀ = I makes the first iteration cheap, and Zₙ is not needed: 3 n − 3 products in all.
   private func squareRoot<Scalar: RealScalar>(
     _ sigma: UnsafePointer<Scalar>, into root: UnsafeMutablePointer<Scalar>, _ iterates: Iterates<Scalar>,
-    _ product: Product<Scalar>
+    temporary: UnsafeMutablePointer<Scalar>, _ products: SymmetricProducts<Scalar>
   ) {
-    let d = iterates.size
+    let (d, size) = (products.size, products.scalarCount)
     let factor = normalizer(sigma, size: d)
     guard factor > 0 else {
       // Zero stays zero; NaN passes, for the caller to see.
       return fill(root, with: factor == 0 ? 0 : factor, count: d * d)
     }
-    scale(sigma, by: 1 / factor, into: iterates.y(0), count: d * d)
+    let result = temporary + size
+    products.load(sigma, scale: 1 / factor, into: iterates.y(0))
     for k in 0..<iterations {
-      let (y, t) = (iterates.y(k), iterates.t(k))
+      let (y, isLast) = (iterates.y(k), k == iterations - 1)
+      let t = k == 0 && !isLast ? iterates.z(1) : temporary  // Z₁ = T₀
       if k == 0 {
-        scaledIdentity(1.5, plus: -0.5, times: y, into: t, size: d)
+        scaled(y, by: -0.5, into: t, count: size)
+        products.add(1.5, toDiagonalOf: t)
       } else {
-        product(iterates.z(k), y, t)
-        scaledIdentity(1.5, plus: -0.5, times: t, into: t, size: d)
+        products.multiply(iterates.z(k), y, into: t, scale: -0.5, plusIdentity: 1.5, isSymmetric: true)
       }
-      if k == iterations - 1 {
-        product(y, t, root)
-      } else {
-        product(y, t, iterates.y(k + 1))
-        if k > 0 { product(t, iterates.z(k), iterates.z(k + 1)) }
-      }
+      products.multiply(y, t, into: isLast ? result : iterates.y(k + 1), isSymmetric: true)
+      if k > 0, !isLast { products.multiply(t, iterates.z(k), into: iterates.z(k + 1), isSymmetric: true) }
     }
-    scale(root, by: factor.squareRoot(), into: root, count: d * d)
+    products.unload(result, scale: factor.squareRoot(), into: root)
   }
 
   private func squareRootGradient<Scalar: RealScalar>(
     _ gradient: UnsafePointer<Scalar>, _ sigma: UnsafePointer<Scalar>, _ root: UnsafePointer<Scalar>,
-    into result: UnsafeMutablePointer<Scalar>, _ iterates: Iterates<Scalar>, _ product: Product<Scalar>
+    into result: UnsafeMutablePointer<Scalar>, _ iterates: Iterates<Scalar>, _ products: SymmetricProducts<Scalar>
   ) {
-    let d = iterates.size
-    let count = d * d
+    let (d, size) = (products.size, products.scalarCount)
     let factor = normalizer(sigma, size: d)
-    guard factor > 0 else { return fill(result, with: factor == 0 ? 0 : factor, count: count) }
-    withScratch(of: Scalar.self, 6 * count) { scratch in
-      var (dy, dz, nextDY, nextDZ) = (scratch, scratch + count, scratch + 2 * count, scratch + 3 * count)
-      let (p, q) = (scratch + 4 * count, scratch + 5 * count)
-      plusTranspose(gradient, into: dy, size: d)
-      scale(dy, by: factor.squareRoot() / 2, into: dy, count: count)
+    guard factor > 0 else { return fill(result, with: factor == 0 ? 0 : factor, count: d * d) }
+    withScratch(of: Scalar.self, 6 * size) { scratch in
+      var (dy, dz, next) = (scratch, scratch + size, scratch + 2 * size)
+      let (a, b, p) = (scratch + 3 * size, scratch + 4 * size, scratch + 5 * size)
+      products.load(gradient, scale: factor.squareRoot() / 2, into: p)
+      products.combine(0, p, 1, p, transposed: 1, into: dy)
       for k in (0..<iterations).reversed() {
-        let hasDZ = k < iterations - 1
-        /// x Tₖ + Tₖ x − 3/2 x for a symmetric x.
-        func commute(_ x: UnsafeMutablePointer<Scalar>, into y: UnsafeMutablePointer<Scalar>) {
-          product(x, iterates.t(k), p)
-          plusTranspose(p, into: y, size: d)
-          accumulate(x, times: -1.5, into: y, count: count)
+        let (y, hasDZ) = (iterates.y(k), k < iterations - 1)
+        products.multiply(y, dy, into: a, isSymmetric: false)
+        guard k > 0 else {
+          products.combine(1.5, dy, -0.5, a, transposed: -0.5, into: next)
+          if hasDZ { accumulate(dz, times: -0.5, into: next, count: size) }
+          swap(&dy, &next)
+          break
         }
-        commute(dy, into: nextDY)
-        if hasDZ, k > 0 {
-          product(iterates.z(k), dz, p)
-          product(p, iterates.z(k), q)
-          accumulate(q, times: -0.5, into: nextDY, count: count)
-        } else if hasDZ {
-          accumulate(dz, times: -0.5, into: nextDY, count: count)
+        let z = iterates.z(k)
+        // The next ∂Y goes to `next`, then the next ∂Z to where ∂Y was.
+        if hasDZ {
+          products.multiply(z, dz, into: b, isSymmetric: false)
+          products.combine(1, a, 0, b, transposed: 0.5, into: next)
+          products.multiply(z, next, into: p, isSymmetric: false)
+          products.combine(1.5, dy, -0.5, p, transposed: -0.5, into: next)
+          products.combine(1, b, 0, a, transposed: 0.5, into: dy)
+          products.multiply(y, dy, into: p, isSymmetric: false)
+          products.combine(1.5, dz, -0.5, p, transposed: -0.5, into: dy)
+        } else {
+          products.multiply(z, a, into: p, isSymmetric: false)
+          products.combine(1.5, dy, -0.5, p, transposed: -0.5, into: next)
+          products.combine(0, a, 0, a, transposed: 1, into: p)
+          products.multiply(y, p, into: dy, scale: -0.5, isSymmetric: true)
         }
-        if k > 0 {
-          if hasDZ { commute(dz, into: nextDZ) } else { fill(nextDZ, with: 0, count: count) }
-          product(iterates.y(k), dy, p)
-          product(p, iterates.y(k), q)
-          accumulate(q, times: -0.5, into: nextDZ, count: count)
-        }
-        swap(&dy, &nextDY)
-        swap(&dz, &nextDZ)
+        (dy, dz, next) = (next, dy, dz)
       }
-      scale(dy, by: 1 / factor, into: result, count: count)
-      let slope = dot(gradient, root, count: count) / (2 * Double(factor))
-      let factorGradient = slope - dot(dy, sigma, count: count) / (Double(factor) * Double(factor))
+      products.unload(dy, scale: 1 / factor, into: result)
+      let slope = dot(gradient, root, count: d * d) / (2 * Double(factor))
+      let factorGradient = slope - dot(result, sigma, count: d * d) / Double(factor)
       switch scaling {
       case .trace: for i in 0..<d { result[i * (d + 1)] += Scalar(factorGradient) }
-      case .frobenius: accumulate(sigma, times: Scalar(factorGradient / Double(factor)), into: result, count: count)
+      case .frobenius: accumulate(sigma, times: Scalar(factorGradient / Double(factor)), into: result, count: d * d)
       }
     }
   }
@@ -193,23 +190,6 @@ public struct NewtonSchulz: TensorOperation {
       return Scalar(sumOfSquares(sigma, count: d * d).squareRoot())
     }
   }
-}
-
-private func scale<Scalar: RealScalar>(
-  _ x: UnsafePointer<Scalar>, by factor: Scalar, into y: UnsafeMutablePointer<Scalar>, count: Int
-) {
-  forPrecision(
-    of: Scalar.self, float: { covpool_scale_f32(x.float, Float(factor), y.float, count) },
-    double: { covpool_scale_f64(x.double, Double(factor), y.double, count) })
-}
-
-/// y ← a I + b x.
-private func scaledIdentity<Scalar: RealScalar>(
-  _ a: Scalar, plus b: Scalar, times x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Scalar>, size: Int
-) {
-  forPrecision(
-    of: Scalar.self, float: { covpool_scaled_identity_plus_f32(Float(a), Float(b), x.float, y.float, size) },
-    double: { covpool_scaled_identity_plus_f64(Double(a), Double(b), x.double, y.double, size) })
 }
 
 /// y ← y + factor x.
@@ -228,24 +208,19 @@ private func dot<Scalar: RealScalar>(_ a: UnsafePointer<Scalar>, _ b: UnsafePoin
     double: { covpool_dot_f64(a.double, b.double, count) })
 }
 
-/// Where Yₖ, Zₖ and Tₖ of one sample live: all of them for a pullback, or two of each in turn.
+/// Where Yₖ and Zₖ of one sample live: all of them for a pullback, or two of each in turn.
 private struct Iterates<Scalar: RealScalar> {
   private let base: UnsafeMutablePointer<Scalar>
-  let size: Int
+  private let size: Int
   private let depth: Int
-
-  /// Matrices needed where nothing is kept.
-  static var fewest: Int { 6 }
 
   /// - Parameter keeping: the number of iterations, all of which are kept; `nil` to keep none.
   init(_ base: UnsafeMutablePointer<Scalar>, size: Int, keeping: Int? = nil) {
     (self.base, self.size, depth) = (base, size, keeping ?? 2)
   }
 
-  func y(_ k: Int) -> UnsafeMutablePointer<Scalar> { base + k % depth * size * size }
+  func y(_ k: Int) -> UnsafeMutablePointer<Scalar> { base + k % depth * size }
 
-  func t(_ k: Int) -> UnsafeMutablePointer<Scalar> { base + (depth + k % depth) * size * size }
-
-  /// Z₁ = T₀, and Z₀ = I is never needed.
-  func z(_ k: Int) -> UnsafeMutablePointer<Scalar> { k == 1 ? t(0) : base + (2 * depth + k % depth) * size * size }
+  /// Z₀ = I is never needed.
+  func z(_ k: Int) -> UnsafeMutablePointer<Scalar> { base + (depth + k % depth) * size }
 }

@@ -184,17 +184,15 @@ typedef struct {
                  ptrdiff_t rows, ptrdiff_t width, float *out);
   void (*scatter)(const float *from, ptrdiff_t width, ptrdiff_t pixels, const ptrdiff_t *starts, const run *runs,
                   int count, ptrdiff_t rows, float *tensor);
-  micro_kernel *multiply;
-  narrow_kernel *multiply_narrow;
   gradient_kernel *sum_gradients;
-  void (*transpose)(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t columns, float *to,
-                    ptrdiff_t to_stride);
+  block_kernels block;
 } kernels;
 
 #define KERNELS(name)                                                                                             \
   (kernels) {                                                                                                     \
-    make_slab_##name, pack_tile_##name, gather_##name, scatter_##name, multiply_##name, multiply_narrow_##name,   \
-        sum_gradients_##name, transpose_##name                                                                    \
+    make_slab_##name, pack_tile_##name, gather_##name, scatter_##name, sum_gradients_##name, {                    \
+      multiply_##name, multiply_narrow_##name, multiply_paneled_##name, transpose_##name                          \
+    }                                                                                                             \
   }
 
 static kernels best_kernels(void) {
@@ -207,8 +205,7 @@ static kernels best_kernels(void) {
   return KERNELS(baseline);
 }
 
-micro_kernel *covpool_micro_kernel(void) { return best_kernels().multiply; }
-narrow_kernel *covpool_narrow_kernel(void) { return best_kernels().multiply_narrow; }
+block_kernels covpool_block_kernels(void) { return best_kernels().block; }
 
 void covpool_convolve(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t last, ptrdiff_t first_panel,
                       ptrdiff_t last_panel, float *scratch) {
@@ -264,9 +261,9 @@ void covpool_convolve(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t
           }
         }
         if (width == tile)
-          best.multiply(products, a, columns, &place);
+          best.block.multiply(products, a, columns, &place);
         else
-          best.multiply_narrow(products, group, a, products * panel, columns, &place);
+          best.block.multiply_narrow(products, group, a, products * panel, columns, &place);
         if (place.y == y) best.scatter(y, width, pixels, starts, runs, found, there, job->y + channel * pixels);
       }
     }
@@ -304,7 +301,7 @@ static void add_weight_gradients(const covpool_convolution *job, kernels best, c
   ptrdiff_t padded = (job->out_channels + lanes - 1) / lanes * lanes, all = w->out_height * w->out_width;
   for (ptrdiff_t o = 0; o < padded; o += output_block) {
     ptrdiff_t outputs = least(output_block, padded - o);
-    best.transpose(gradient + o * all, all, least(outputs, job->out_channels - o), pixels, transposed, outputs);
+    best.block.transpose(gradient + o * all, all, least(outputs, job->out_channels - o), pixels, transposed, outputs);
     for (ptrdiff_t k = 0, c = 0, t = 0; k < products; k += panel) {
       slab_rows a = {.height = height, .width = w->out_width, .pitch = rows->row_pitch};
       ptrdiff_t there = least(panel, products - k);

@@ -26,9 +26,19 @@ typedef void micro_kernel(ptrdiff_t count, const float *a, const float *b, const
 typedef void narrow_kernel(ptrdiff_t count, int panels, const float *a, ptrdiff_t distance, const float *b,
                            const target *to);
 
-/// The micro-kernels for this processor.
-micro_kernel *covpool_micro_kernel(void);
-narrow_kernel *covpool_narrow_kernel(void);
+/// The kernels for blocks of matrices.
+typedef struct {
+  micro_kernel *multiply;
+  narrow_kernel *multiply_narrow;
+  /// The same as `multiply` with a[32 * k + i].
+  micro_kernel *multiply_paneled;
+  /// to[column][row] = from[row][column], rows that are not there as 0 up to to_stride.
+  void (*transpose)(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t columns, float *to,
+                    ptrdiff_t to_stride);
+} block_kernels;
+
+/// Those for this processor.
+block_kernels covpool_block_kernels(void);
 
 /// 2 for AVX-512, 1 for AVX2, 0 for all else.
 static inline int processor_level(void) {

@@ -117,9 +117,10 @@ TARGET static void NAMED(scatter)(const float *from, ptrdiff_t width, ptrdiff_t 
       NAMED(copy_few)(from + r * width + runs[i].start, runs[i].count, tensor + starts[i] + r * pixels);
 }
 
-/// `rows` output channels, 8 or 16, times `columns` pixels, `across` vectors of them at a time.
+/// `rows` output channels, 8 or 16, times `columns` pixels, `across` vectors of them at a time; from one k to the next a
+/// moves by `step`.
 TARGET static inline __attribute__((always_inline)) void NAMED(products)(int rows, int across, int columns,
-                                                                         ptrdiff_t count, const float *a,
+                                                                         ptrdiff_t count, const float *a, int step,
                                                                          ptrdiff_t distance, const float *b,
                                                                          const target *to) {
   typedef float vector __attribute__((vector_size(VECTOR_BYTES), aligned(4)));
@@ -142,9 +143,9 @@ TARGET static inline __attribute__((always_inline)) void NAMED(products)(int row
     UNROLL for (int j = 0; j < across; j++)
       sum[i][j] = to->accumulates ? *(const vector *)(y + i * to->stride + j * width) : (vector){0};
     const float *left = a, *right = b + column;
-    for (ptrdiff_t k = 0; k < count; k++, left += panel, right += columns) {
-      __builtin_prefetch(left + 64 * panel);
-      if (rows > panel) __builtin_prefetch(left + distance + 64 * panel);
+    for (ptrdiff_t k = 0; k < count; k++, left += step, right += columns) {
+      __builtin_prefetch(left + 64 * step);
+      if (rows > panel) __builtin_prefetch(left + distance + 64 * step);
       vector x[ACROSS];
       UNROLL for (int j = 0; j < across; j++) x[j] = *(const vector *)(right + j * width);
       UNROLL for (int i = 0; i < rows; i++)
@@ -163,18 +164,22 @@ TARGET static inline __attribute__((always_inline)) void NAMED(products)(int row
 }
 
 TARGET static void NAMED(multiply)(ptrdiff_t count, const float *a, const float *b, const target *to) {
-  NAMED(products)(panel, ACROSS, tile, count, a, 0, b, to);
+  NAMED(products)(panel, ACROSS, tile, count, a, panel, 0, b, to);
+}
+
+TARGET static void NAMED(multiply_paneled)(ptrdiff_t count, const float *a, const float *b, const target *to) {
+  NAMED(products)(panel, ACROSS, tile, count, a, tile, 0, b, to);
 }
 
 TARGET static void NAMED(multiply_narrow)(ptrdiff_t count, int panels, const float *a, ptrdiff_t distance,
                                           const float *b, const target *to) {
 #if VECTOR_BYTES == 64
-  if (panels == 2) return NAMED(products)(2 * panel, 1, lanes, count, a, distance, b, to);
-  NAMED(products)(panel, 1, lanes, count, a, 0, b, to);
+  if (panels == 2) return NAMED(products)(2 * panel, 1, lanes, count, a, panel, distance, b, to);
+  NAMED(products)(panel, 1, lanes, count, a, panel, 0, b, to);
 #else
   target part = *to;
   for (int p = 0; p < panels; p++, part.y += panel * part.stride) {
-    NAMED(products)(panel, ACROSS, lanes, count, a + p * distance, 0, b, &part);
+    NAMED(products)(panel, ACROSS, lanes, count, a + p * distance, panel, 0, b, &part);
     if (part.bias) part.bias += panel;
     if (part.residual) part.residual += panel * part.stride;
   }

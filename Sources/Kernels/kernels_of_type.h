@@ -179,11 +179,6 @@ KERNEL double NAME(center)(const T *x, const T *means, T *y, ptrdiff_t rows, ptr
   return squares;
 }
 
-KERNEL void NAME(scaled_identity_plus)(T a, T b, const T *x, T *y, ptrdiff_t n) {
-  for (ptrdiff_t i = 0; i < n * n; i++) y[i] = b * x[i];
-  for (ptrdiff_t i = 0; i < n; i++) y[i * (n + 1)] += a;
-}
-
 KERNEL void NAME(upper_triangle)(const T *x, T *y, ptrdiff_t n) {
   for (ptrdiff_t i = 0; i < n; i++) {
     memcpy(y, x + i * n + i, (size_t)(n - i) * sizeof(T));
@@ -381,6 +376,14 @@ KERNEL void NAME(from_upper_triangle)(const T *triangle, T *matrix, ptrdiff_t n)
     memcpy(matrix + i * n + i, triangle, (size_t)(n - i) * sizeof(T));
     triangle += n - i;
   }
+}
+
+KERNEL void NAME(combine)(T alpha, const T *x, T beta, const T *y, T gamma, T *z, ptrdiff_t n) {
+  // In blocks of 16 columns, so that what is read down the columns stays in cache.
+  for (ptrdiff_t j0 = 0; j0 < n; j0 += 16)
+    for (ptrdiff_t i = 0; i < n; i++)
+      for (ptrdiff_t j = j0; j < n && j < j0 + 16; j++)
+        z[i * n + j] = alpha * x[i * n + j] + beta * y[i * n + j] + gamma * y[j * n + i];
 }
 
 KERNEL void NAME(plus_transpose)(const T *x, T *y, ptrdiff_t n) {

@@ -129,8 +129,7 @@ void covpool_winograd_inputs(const covpool_convolution *job, ptrdiff_t first, pt
 // Sums are [point][channel][tile].
 void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t count, ptrdiff_t point, ptrdiff_t first_panel,
                                ptrdiff_t last_panel, const float *inputs, float *sums) {
-  micro_kernel *multiply = covpool_micro_kernel();
-  narrow_kernel *multiply_narrow = covpool_narrow_kernel();
+  block_kernels kernels = covpool_block_kernels();
   ptrdiff_t channels = job->window.channels, padded = round_up(count, lanes);
   ptrdiff_t outputs = round_up(job->out_channels, panel);
   const float *b = inputs + point * inputs_stride(&job->window, count), *a = job->weights + point * weights_stride(&job->window, job->out_channels);
@@ -143,9 +142,9 @@ void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t count, 
         target to = {.y = y + p * panel * padded + t, .stride = padded, .accumulates = k > 0};
         const float *left = a + (p * channels + k) * panel, *right = b + t * channels;
         if (is_narrow)
-          multiply_narrow(length, (int)least(2, last_panel - p), left, channels * panel, right + k * lanes, &to);
+          kernels.multiply_narrow(length, (int)least(2, last_panel - p), left, channels * panel, right + k * lanes, &to);
         else
-          multiply(length, left, right + k * tile, &to);
+          kernels.multiply(length, left, right + k * tile, &to);
       }
     }
   }

@@ -47,8 +47,6 @@ typedef struct {
   void covpool_row_means_##suffix(const T *x, T *means, ptrdiff_t rows, ptrdiff_t columns);                            \
   /* y[r, c] = x[r, c] - means[r]; returns the sum of squares of x, in double. */                                      \
   double covpool_center_##suffix(const T *x, const T *means, T *y, ptrdiff_t rows, ptrdiff_t columns);                 \
-  /* y = a * I + b * x for square x of size n; may be in place. */                                                     \
-  void covpool_scaled_identity_plus_##suffix(T a, T b, const T *x, T *y, ptrdiff_t n);                                 \
   /* The upper triangle with diagonal, row by row: n (n + 1) / 2 numbers. */                                           \
   void covpool_upper_triangle_##suffix(const T *x, T *y, ptrdiff_t n);                                                 \
   /* y[i] = lower triangle mirrored from the upper. */                                                                 \
@@ -82,6 +80,8 @@ typedef struct {
   void covpool_from_upper_triangle_##suffix(const T *triangle, T *matrix, ptrdiff_t n);                                \
   /* y = x + x transposed. */                                                                                          \
   void covpool_plus_transpose_##suffix(const T *x, T *y, ptrdiff_t n);                                                 \
+  /* z = alpha * x + beta * y + gamma * y transposed, n by n; z is neither x nor y. */                                 \
+  void covpool_combine_##suffix(T alpha, const T *x, T beta, const T *y, T gamma, T *z, ptrdiff_t n);                  \
   /* y += factor * x. */                                                                                               \
   void covpool_accumulate_##suffix(T factor, const T *x, T *y, ptrdiff_t count);                                       \
   /* The sum of a[i] * b[i], in double. */                                                                             \

@@ -1,0 +1,95 @@
+#include "symmetric.h"
+
+#include <string.h>
+
+#include "convolution_kernels.h"
+
+ptrdiff_t covpool_panels(ptrdiff_t n) { return (n + tile - 1) / tile; }
+
+static ptrdiff_t padded(ptrdiff_t n) { return covpool_panels(n) * tile; }
+
+ptrdiff_t covpool_paneled_size(ptrdiff_t n) { return padded(n) * padded(n); }
+
+// What is done to blocks of 32 × 32, for each class of processor.
+#if defined(__x86_64__)
+#define TARGET __attribute__((target("arch=x86-64-v4"), min_vector_width(512)))
+#define NAMED(kernel) kernel##_avx512
+#include "symmetric_tile.h"
+#define TARGET __attribute__((target("arch=x86-64-v3")))
+#define NAMED(kernel) kernel##_avx2
+#include "symmetric_tile.h"
+#endif
+#define TARGET
+#define NAMED(kernel) kernel##_baseline
+#include "symmetric_tile.h"
+
+typedef struct {
+  void (*scale)(float *block, float factor);
+  void (*combine)(float alpha, const float *x, float beta, const float *y, float gamma, const float *t, float *z);
+} block_steps;
+
+static block_steps best_steps(void) {
+#if defined(__x86_64__)
+  if (processor_level() >= 2) return (block_steps){scale_avx512, combine_avx512};
+  if (processor_level() == 1) return (block_steps){scale_avx2, combine_avx2};
+#endif
+  return (block_steps){scale_baseline, combine_baseline};
+}
+
+void covpool_to_panels(const float *x, ptrdiff_t n, float factor, float *y) {
+  for (ptrdiff_t j = 0; j < n; j += tile) {
+    ptrdiff_t there = least(tile, n - j);
+    for (ptrdiff_t i = 0; i < padded(n); i++, y += tile) {
+      if (i >= n || there < tile) memset(y, 0, tile * sizeof(float));
+      if (i >= n) continue;
+      for (ptrdiff_t k = 0; k < there; k++) y[k] = factor * x[i * n + j + k];
+    }
+  }
+}
+
+void covpool_from_panels(const float *x, ptrdiff_t n, float factor, float *y) {
+  for (ptrdiff_t j = 0; j < n; j += tile) {
+    ptrdiff_t there = least(tile, n - j);
+    const float *panel_start = x + j * padded(n);
+    for (ptrdiff_t i = 0; i < n; i++)
+      for (ptrdiff_t k = 0; k < there; k++) y[i * n + j + k] = factor * panel_start[i * tile + k];
+  }
+}
+
+void covpool_paneled_multiply(ptrdiff_t n, const float *a, const float *b, float scale, float identity,
+                              int is_symmetric, ptrdiff_t first, ptrdiff_t last, float *c) {
+  block_kernels kernels = covpool_block_kernels();
+  block_steps steps = best_steps();
+  ptrdiff_t rows = padded(n), panel_size = rows * tile;
+  for (ptrdiff_t j = first; j < last; j++) {
+    for (ptrdiff_t i = 0; i < (is_symmetric ? j + 1 : rows / tile); i++) {
+      float *block = c + j * panel_size + i * tile * tile;
+      // Row r of a, which is symmetric, is its column r: eight numbers of each row of a panel.
+      for (ptrdiff_t r = 0; r < tile; r += panel) {
+        target to = {.y = block + r * tile, .stride = tile};
+        kernels.multiply_paneled(n, a + i * panel_size + r, b + j * panel_size, &to);
+      }
+      // Padding stays zero.
+      if (scale != 1) steps.scale(block, scale);
+      if (identity != 0 && i == j)
+        for (ptrdiff_t k = 0; k < least(tile, n - j * tile); k++) block[k * tile + k] += identity;
+      if (is_symmetric && i < j)
+        kernels.transpose(block, tile, tile, tile, c + i * panel_size + j * tile * tile, tile);
+    }
+  }
+}
+
+void covpool_paneled_combine(ptrdiff_t n, float alpha, const float *x, float beta, const float *y, float gamma,
+                             float *z) {
+  block_kernels kernels = covpool_block_kernels();
+  block_steps steps = best_steps();
+  ptrdiff_t rows = padded(n), panel_size = rows * tile;
+  for (ptrdiff_t j = 0; j < rows / tile; j++) {
+    for (ptrdiff_t i = 0; i < rows / tile; i++) {
+      ptrdiff_t at = j * panel_size + i * tile * tile;
+      float transposed[tile * tile] __attribute__((aligned(64)));
+      kernels.transpose(y + i * panel_size + j * tile * tile, tile, tile, tile, transposed, tile);
+      steps.combine(alpha, x + at, beta, y + at, gamma, transposed, z + at);
+    }
+  }
+}

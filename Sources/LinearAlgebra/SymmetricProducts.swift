@@ -1,0 +1,106 @@
+import Kernels
+
+/// Products of symmetric matrices of one size, which are stored so that they multiply quickly: in single precision in
+/// panels (`Kernels/symmetric.c`), of which a product computes only one triangle; otherwise by rows, for BLAS.
+package struct SymmetricProducts<Scalar: RealScalar> {
+  /// Rows and columns of a matrix.
+  package let size: Int
+  /// Threads that share a product; `nil` for the calling thread alone.
+  private let pool: WorkerPool?
+  private let isPaneled: Bool
+
+  /// Products of matrices with `size` rows and columns, each shared out over `pool` if there is one.
+  package init(size: Int, over pool: WorkerPool? = nil) {
+    (self.size, self.pool) = (size, pool)
+    #if DEBUG
+      isPaneled = false  // the compiler leaves the kernels as slow as they are written
+    #else
+      isPaneled = Scalar.self == Float.self
+    #endif
+  }
+
+  /// Scalars that a stored matrix takes.
+  package var scalarCount: Int { isPaneled ? covpool_paneled_size(size) : size * size }
+
+  /// `y ← factor · x`, where `x` holds rows and `y` is stored.
+  package func load(_ x: UnsafePointer<Scalar>, scale factor: Scalar, into y: UnsafeMutablePointer<Scalar>) {
+    if isPaneled {
+      covpool_to_panels(x.float, size, Float(factor), y.float)
+    } else {
+      scaled(x, by: factor, into: y, count: size * size)
+    }
+  }
+
+  /// `y ← factor · x`, where `x` is stored and `y` holds rows.
+  package func unload(_ x: UnsafePointer<Scalar>, scale factor: Scalar, into y: UnsafeMutablePointer<Scalar>) {
+    if isPaneled {
+      covpool_from_panels(x.float, size, Float(factor), y.float)
+    } else {
+      scaled(x, by: factor, into: y, count: size * size)
+    }
+  }
+
+  /// `c ← scale · a · b + identity · I`.
+  /// - Parameter isSymmetric: whether the product is known to be: then half of it is computed.
+  /// - Precondition: `a` is symmetric; `c` is neither `a` nor `b`.
+  package func multiply(
+    _ a: UnsafePointer<Scalar>, _ b: UnsafePointer<Scalar>, into c: UnsafeMutablePointer<Scalar>, scale: Scalar = 1,
+    plusIdentity identity: Scalar = 0, isSymmetric: Bool
+  ) {
+    guard isPaneled else {
+      let (left, right) = (
+        MatrixView(a, rows: size, columns: size), MatrixView(b, rows: size, columns: size)
+      )
+      if let pool, scale == 1 {
+        LinearAlgebra.multiply(left, right, into: c, over: pool)
+      } else {
+        LinearAlgebra.multiply(left, right, into: c, scale: scale)
+      }
+      if identity != 0 { add(identity, toDiagonalOf: c) }
+      return
+    }
+    let panels = covpool_panels(size)
+    func compute(_ range: Range<Int>) {
+      covpool_paneled_multiply(
+        size, a.float, b.float, Float(scale), Float(identity), isSymmetric ? 1 : 0, range.lowerBound, range.upperBound,
+        c.float)
+    }
+    // The later a panel, the more of its blocks are on or above the diagonal: the largest pieces are handed out first.
+    if let pool {
+      pool.forEach(panels) { compute(panels - 1 - $0..<panels - $0) }
+    } else {
+      compute(0..<panels)
+    }
+  }
+
+  /// `z ← alpha · x + beta · y + gamma · yᵀ`; `z` is neither `x` nor `y`.
+  package func combine(
+    _ alpha: Scalar, _ x: UnsafePointer<Scalar>, _ beta: Scalar, _ y: UnsafePointer<Scalar>,
+    transposed gamma: Scalar, into z: UnsafeMutablePointer<Scalar>
+  ) {
+    guard isPaneled else {
+      forPrecision(
+        of: Scalar.self,
+        float: { covpool_combine_f32(Float(alpha), x.float, Float(beta), y.float, Float(gamma), z.float, size) },
+        double: { covpool_combine_f64(Double(alpha), x.double, Double(beta), y.double, Double(gamma), z.double, size) })
+      return
+    }
+    covpool_paneled_combine(size, Float(alpha), x.float, Float(beta), y.float, Float(gamma), z.float)
+  }
+
+  /// `x ← x + value · I`.
+  package func add(_ value: Scalar, toDiagonalOf x: UnsafeMutablePointer<Scalar>) {
+    let width = Int(COVPOOL_PANEL_COLUMNS)
+    let rows = covpool_panels(size) * width
+    for i in 0..<size { x[isPaneled ? (i / width * rows + i) * width + i % width : i * (size + 1)] += value }
+  }
+}
+
+/// `y ← factor · x`; may be in place.
+package func scaled<Scalar: RealScalar>(
+  _ x: UnsafePointer<Scalar>, by factor: Scalar, into y: UnsafeMutablePointer<Scalar>, count: Int
+) {
+  forPrecision(
+    of: Scalar.self, float: { covpool_scale_f32(x.float, Float(factor), y.float, count) },
+    double: { covpool_scale_f64(x.double, Double(factor), y.double, count) })
+}
