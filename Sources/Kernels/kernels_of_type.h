@@ -112,6 +112,9 @@ KERNEL void NAME(scale)(const T *x, T factor, T *y, ptrdiff_t count) {
   for (ptrdiff_t i = 0; i < count; i++) y[i] = x[i] * factor;
 }
 
+// The larger of two, NaN if one of them is.
+static inline T NAME(larger)(T a, T b) { return b > a || b != b ? b : a; }
+
 KERNEL void NAME(max_pool)(const covpool_window *w, const T *x, T *y, T *scratch) {
   for (ptrdiff_t c = 0; c < w->channels; c++) {
     const T *plane = x + c * w->height * w->width;
@@ -123,15 +126,18 @@ KERNEL void NAME(max_pool)(const covpool_window *w, const T *x, T *y, T *scratch
       memcpy(scratch, plane + top * w->width, (size_t)w->width * sizeof(T));
       for (ptrdiff_t iy = top + 1; iy < bottom; iy++) {
         const T *row = plane + iy * w->width;
-        for (ptrdiff_t i = 0; i < w->width; i++) scratch[i] = scratch[i] >= row[i] ? scratch[i] : row[i];
+        for (ptrdiff_t i = 0; i < w->width; i++) scratch[i] = NAME(larger)(scratch[i], row[i]);
       }
-      for (ptrdiff_t ox = 0; ox < w->out_width; ox++) {
-        ptrdiff_t left = ox * w->stride - w->pad_left, right = left + w->kernel_width;
-        if (left < 0) left = 0;
-        if (right > w->width) right = w->width;
-        T best = scratch[left];
-        for (ptrdiff_t ix = left + 1; ix < right; ix++) best = best >= scratch[ix] ? best : scratch[ix];
-        y[ox] = best;
+      for (ptrdiff_t ox = 0; ox < w->out_width; ox++) y[ox] = -(T)INFINITY;
+      for (ptrdiff_t kx = 0; kx < w->kernel_width; kx++) {
+        ptrdiff_t from, to;
+        inside(w->width, w->stride, kx - w->pad_left, w->out_width, &from, &to);
+        const T *row = scratch + kx - w->pad_left;
+        // A stride that the compiler knows makes vectors of this.
+        if (w->stride == 2)
+          for (ptrdiff_t ox = from; ox < to; ox++) y[ox] = NAME(larger)(y[ox], row[2 * ox]);
+        else
+          for (ptrdiff_t ox = from; ox < to; ox++) y[ox] = NAME(larger)(y[ox], row[ox * w->stride]);
       }
     }
   }

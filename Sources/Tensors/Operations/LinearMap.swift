@@ -1,3 +1,5 @@
+import Kernels
+
 /// A fully connected layer: y = x · weightᵀ + bias.
 ///
 /// Inputs: x `[B, I]`, weight `[O, I]` and, optionally, bias `[O]`; result `[B, O]`.
@@ -22,10 +24,11 @@ public struct LinearMap: TensorOperation {
     let pieces = min(outputs, WorkerPool.shared.width * max(1, outputs * features >> 21))
     WorkerPool.shared.forEach(pieces) { piece in
       let rows = piece * outputs / pieces..<(piece + 1) * outputs / pieces
-      let block = MatrixView(weight + rows.lowerBound * features, rows: rows.count, columns: features)
-      if batch == 1 {
-        multiply(block, vector: x, into: y + rows.lowerBound)
+      if readsWeightsOnce(batch, Scalar.self) {
+        covpool_linear(
+          x.float, batch, weight.float, features, outputs, rows.lowerBound, rows.upperBound, y.float)
       } else {
+        let block = MatrixView(weight + rows.lowerBound * features, rows: rows.count, columns: features)
         multiply(
           MatrixView(x, rows: batch, columns: features), block.transposed, into: y + rows.lowerBound, stride: outputs)
       }
@@ -34,6 +37,15 @@ public struct LinearMap: TensorOperation {
         for row in rows { y[image * outputs + row] += bias[row] }
       }
     }
+  }
+
+  /// Whether the kernel for few images is faster than BLAS, which packs the weights first.
+  private func readsWeightsOnce<Scalar: RealScalar>(_ batch: Int, _: Scalar.Type) -> Bool {
+    #if DEBUG
+      return false
+    #else
+      return Scalar.self == Float.self && batch <= 64
+    #endif
   }
 
   public var pullbackNeeds: PullbackNeeds { .inputs }
