@@ -9,6 +9,9 @@ private final class Scratch {
   func grow(to bytes: Int) {
     guard memory.count < bytes else { return }
     memory.deallocate()
+    // What is large is made whole large pages: they lie side by side in memory, and so in the caches.
+    let page = Int(COVPOOL_LARGE_PAGE)
+    let bytes = bytes < page / 2 ? bytes : (bytes + page - 1) / page * page
     memory = UnsafeMutableRawBufferPointer(start: allocate(bytes: bytes), count: bytes)
   }
 

@@ -3,7 +3,7 @@ import Kernels
 /// Uninitialised memory that begins at a cache line; large blocks at a large page.
 func allocate(bytes: Int) -> UnsafeMutableRawPointer {
   let largePage = Int(COVPOOL_LARGE_PAGE)
-  let isLarge = bytes >= 2 * largePage
+  let isLarge = bytes >= largePage
   let pointer = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: isLarge ? largePage : 64)
   if isLarge { covpool_prefer_large_pages(pointer, bytes) }
   return pointer
