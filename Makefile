@@ -51,4 +51,5 @@ training-benchmark: libraries peers
 
 peers:
 	test -x .venv-peers/bin/python || python3 -m venv .venv-peers
-	.venv-peers/bin/python -c 'import torch, numpy, PIL' 2>/dev/null || .venv-peers/bin/pip install -q torch numpy pillow
+	.venv-peers/bin/python -c 'import torch, numpy, PIL, onnxruntime, openvino, onnxscript, matplotlib' 2>/dev/null \
+	  || .venv-peers/bin/pip install -q torch numpy pillow onnx onnxruntime onnxscript openvino matplotlib

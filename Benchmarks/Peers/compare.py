@@ -1,90 +1,114 @@
-"""Times zoo-eval and PyTorch in turn on the same random weights, checks that their outputs agree, and writes a table.
+"""Times zoo-eval and other runtimes by turns on the same random weights, checks that all outputs agree, and writes a table,
+inference.csv and inference.svg.
 
 Run by `make benchmark`, which builds zoo-eval and makes the Python environment.
-usage: compare.py ZOO_EVAL [--models A,B] [--batches 1,8] [--rounds 5] [--threads N] [--output DIR]
+usage: compare.py ZOO_EVAL [--models A,B] [--batches 1,8] [--rounds 5] [--peers A,B] [--threads N] [--output DIR]
 """
 import argparse
 import csv
-import json
 import os
 import pathlib
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 
+import matplotlib
 import numpy
 import torch
 from PIL import Image
 
-from networks import Network
+from networks import make_network
+from peers import NAMES, Peer, here, print_table, processor, run, timed_by, write_csv
 
-here = pathlib.Path(__file__).parent
 arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 arguments.add_argument("zoo_eval")
-arguments.add_argument("--models", default="resnet18-fastmpn,resnet50-fastmpn")
-arguments.add_argument("--batches", default="8")
+arguments.add_argument("--models", default="resnet18-fastmpn,resnet34-fastmpn,resnet50-fastmpn,resnet101-fastmpn")
+arguments.add_argument("--batches", default="1,8")
 arguments.add_argument("--rounds", type=int, default=5)
+arguments.add_argument("--seconds", type=float, default=2, help="for each measurement of a peer")
+arguments.add_argument("--peers", default=",".join(NAMES))
 arguments.add_argument("--threads", type=int, default=os.cpu_count())
 arguments.add_argument("--output", default=str(here.parent / "Results"))
 options = arguments.parse_args()
-
-# A wrong OPENBLAS_CORETYPE would slow OpenBLAS down several times; everybody runs without it.
-environment = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
+output = pathlib.Path(options.output)
 
 
-def run(command):
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stderr}")
-    return done.stdout
-
-
-def check_agreement(model, weights, folder):
-    """Both classify the same pictures; the five probabilities must agree to 1e-4."""
+def our_probabilities(model, weights, folder):
+    """zoo-eval's five likeliest classes of four pictures, and the tensors that the pictures become."""
     pictures = folder / "pictures"
     pictures.mkdir(exist_ok=True)
-    random = numpy.random.default_rng(0)
-    inputs = []
+    random, inputs = numpy.random.default_rng(0), []
     for index in range(4):
-        small = random.integers(0, 256, (8, 8, 3), dtype=numpy.uint8)
-        pixels = numpy.asarray(Image.fromarray(small).resize((256, 256), Image.BICUBIC))
+        pixels = random.integers(0, 256, (16, 16, 3), dtype=numpy.uint8)
+        pixels = numpy.asarray(Image.fromarray(pixels).resize((256, 256), Image.BICUBIC))
         Image.fromarray(pixels).save(pictures / f"{index}.png")
         crop = pixels[16:240, 16:240].astype(numpy.float32) / 255
         inputs.append(((crop - [.485, .456, .406]) / [.229, .224, .225]).astype(numpy.float32).transpose(2, 0, 1))
     numpy.save(folder / "inputs.npy", numpy.stack(inputs))
-    run([sys.executable, here / "time_pytorch.py", model, weights, "4", str(options.threads), "--logits",
-         folder / "inputs.npy", folder / "logits.npy"])
-    theirs = torch.softmax(torch.from_numpy(numpy.load(folder / "logits.npy")).double(), 1)
-    predictions = folder / "predictions.csv"
-    run([options.zoo_eval, model, "--checkpoint", weights, "--data", pictures, "--predictions", predictions])
-    with open(predictions) as file:
+    run(options.zoo_eval, model, "--checkpoint", weights, "--data", pictures, "--predictions", folder / "predictions.csv")
+    with open(folder / "predictions.csv") as file:
         rows = list(csv.DictReader(file))
-    worst = max(abs(float(row[f"probability{k}"]) - theirs[i, int(row[f"class{k}"])].item())
-                for i, row in enumerate(rows) for k in range(1, 6))
-    if len(rows) != 4 or worst > 1e-4:
-        sys.exit(f"{model}: the outputs do not agree: {worst:.2e}")
+    return [[(int(row[f"class{k}"]), float(row[f"probability{k}"])) for k in range(1, 6)] for row in rows]
+
+
+def check_agreement(peer, ours, name, folder):
+    """Stops unless the peer's probabilities are ours to 1e-4; returns the largest difference."""
+    peer.ask("logits", folder / "inputs.npy", folder / "logits.npy")
+    theirs = torch.softmax(torch.from_numpy(numpy.load(folder / "logits.npy")).double(), 1)
+    worst = max(abs(theirs[i, label].item() - p) for i, row in enumerate(ours) for label, p in row)
+    if len(ours) != 4 or not worst <= 1e-4:
+        sys.exit(f"{name}: the outputs do not agree: {worst:.2e}")
     return worst
 
 
-def measure(model, weights, batch, folder):
-    ours, theirs = [], []
+def measure(model, batch, weights, onnx, ours, folder):
+    """Rows of the table: this package and each peer, timed by turns."""
+    peers = {name: Peer(name, model, weights, onnx, batch, options.threads, options.seconds)
+             for name in options.peers.split(",")}
+    differences = {name: check_agreement(peer, ours, f"{model}, {name}", folder) for name, peer in peers.items()}
+    runs = {name: [] for name in ["covpool", *peers]}
     for _ in range(options.rounds):
-        run([options.zoo_eval, model, "--checkpoint", weights, "--batch-size", str(batch), "--threads",
-             str(options.threads), "--results", folder / "ours.json"])
-        ours.append(json.loads((folder / "ours.json").read_text()))
-        theirs.append(json.loads(run([sys.executable, here / "time_pytorch.py", model, weights, str(batch),
-                                      str(options.threads)])))
-    return ours, theirs
+        runs["covpool"].append(timed_by(options.zoo_eval, folder, model, "--checkpoint", weights, "--batch-size", batch,
+                                        "--threads", options.threads))
+        for name, peer in peers.items():
+            runs[name].append(peer.ask("time"))
+    for peer in peers.values():
+        peer.close()
+    first = runs["covpool"][0]
+    versions = dict(covpool=f"{first['blas']} ({first['blasKernel']})", **{n: p.version for n, p in peers.items()})
+    for name, measured in runs.items():
+        ratios = [a["imagesPerSecond"] / b["imagesPerSecond"] for a, b in zip(runs["covpool"], measured)]
+        yield dict(
+            model=model, batch=batch, runtime=name, threads=options.threads,
+            images_per_second=round(statistics.median(r["imagesPerSecond"] for r in measured), 2),
+            our_ratio=round(statistics.median(ratios), 3), our_ratio_lowest=round(min(ratios), 3),
+            peak_memory_mb=round(max(r["peakMemoryMB"] for r in measured)),
+            largest_probability_difference=f"{differences.get(name, 0):.1e}", rounds=options.rounds,
+            processor=processor(), version=versions[name])
 
 
-def processor():
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
+def draw(rows, path):
+    matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.fonttype": "path", "svg.hashsalt": "covpool", "font.size": 9})
+    from matplotlib import pyplot
+
+    runtimes = list(dict.fromkeys(row["runtime"] for row in rows))
+    groups = list(dict.fromkeys((row["model"], row["batch"]) for row in rows))
+    colors = dict(covpool="#d1495b", openvino="#00798c", onnxruntime="#66a182", compiled="#edae49", pytorch="#b8b8b8")
+    figure, axes = pyplot.subplots(figsize=(8.5, 3.6), layout="constrained")
+    width = 0.8 / len(runtimes)
+    for position, runtime in enumerate(runtimes):
+        heights = [next(r["images_per_second"] for r in rows if (r["model"], r["batch"], r["runtime"]) == (*g, runtime))
+                   for g in groups]
+        places = [i + (position - (len(runtimes) - 1) / 2) * width for i in range(len(groups))]
+        bars = axes.bar(places, heights, width, color=colors[runtime], label=NAMES.get(runtime, "swift-covpool"))
+        axes.bar_label(bars, [f"{h:.0f}" for h in heights], fontsize=6, padding=1)
+    axes.set_xticks(range(len(groups)), [f"{model.removesuffix('-fastmpn')}\nbatch {batch}" for model, batch in groups])
+    axes.set_ylabel("images per second")
+    axes.set_title(f"Fast-MPN networks, 224 px, float32, {options.threads} threads of {processor()}", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, ncols=len(runtimes), fontsize=8)
+    figure.savefig(path, metadata={"Date": None})
 
 
 rows = []
@@ -92,33 +116,31 @@ with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     for model in options.models.split(","):
         torch.manual_seed(0)
-        weights = folder / f"{model}.pth"
-        torch.save(Network(model).state_dict(), weights)
-        difference = check_agreement(model, weights, folder)
+        weights, onnx = folder / f"{model}.pth", folder / f"{model}.onnx"
+        torch.save(make_network(model).state_dict(), weights)
+        run(sys.executable, here / "export_onnx.py", model, weights, onnx)
+        ours = our_probabilities(model, weights, folder)
         for batch in map(int, options.batches.split(",")):
-            ours, theirs = measure(model, weights, batch, folder)
-            speed = [statistics.median(run["imagesPerSecond"] for run in side) for side in (ours, theirs)]
-            memory = [statistics.median(run["peakMemoryMB"] for run in side) for side in (ours, theirs)]
-            rows.append(dict(
-                model=model, batch=batch, threads=options.threads, images_per_second=round(speed[0], 2),
-                pytorch_images_per_second=round(speed[1], 2), ratio=round(speed[0] / speed[1], 2),
-                ratio_lowest=round(min(a["imagesPerSecond"] / b["imagesPerSecond"] for a, b in zip(ours, theirs)), 2),
-                peak_memory_mb=round(memory[0]), pytorch_peak_memory_mb=round(memory[1]),
-                largest_probability_difference=f"{difference:.1e}", rounds=options.rounds, processor=processor(),
-                pytorch=theirs[0]["version"], blas=ours[0]["blas"], blas_kernel=ours[0]["blasKernel"]))
-            print(f"{model} batch {batch}: {rows[-1]['ratio']}x", file=sys.stderr)
+            found = list(measure(model, batch, weights, onnx, ours, folder))
+            rows += found
+            print(f"{model} batch {batch}: {found[0]['images_per_second']} images/s; " +
+                  ", ".join(f"{row['our_ratio']}x {row['runtime']}" for row in found[1:]), file=sys.stderr)
+        for file in folder.glob(f"{model}.*"):
+            file.unlink()
 
-output = pathlib.Path(options.output)
-output.mkdir(parents=True, exist_ok=True)
-with open(output / "inference.csv", "w", newline="") as file:
-    writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-print(f"{rows[0]['processor']}, {options.threads} threads, {rows[0]['blas']} ({rows[0]['blas_kernel']}), "
-      f"PyTorch {rows[0]['pytorch']}; median of {options.rounds} rounds\n")
-print("| network | batch | images/s | PyTorch eager | ratio (lowest) | peak memory | PyTorch |")
-print("|---|---|---|---|---|---|---|")
+write_csv(output / "inference.csv", rows)
+draw(rows, output / "inference.svg")
+peers = options.peers.split(",")
+versions = {row["runtime"]: row["version"] for row in rows}
+print(f"{processor()}, {options.threads} threads, {versions['covpool']}, "
+      + ", ".join(f"{NAMES[peer]} {versions[peer]}" for peer in peers if peer != "compiled")
+      + f"; median of {options.rounds} rounds, the lowest ratio of a round in brackets\n")
+cells = {}
 for row in rows:
-    print(f"| {row['model']} | {row['batch']} | {row['images_per_second']:.1f} | {row['pytorch_images_per_second']:.1f} "
-          f"| {row['ratio']:.2f}x ({row['ratio_lowest']:.2f}x) | {row['peak_memory_mb']} MB "
-          f"| {row['pytorch_peak_memory_mb']} MB |")
+    if row["runtime"] == "covpool":
+        text = f"**{row['images_per_second']:.1f}**"
+    else:
+        text = f"{row['images_per_second']:.1f}: {row['our_ratio']:.2f}x ({row['our_ratio_lowest']:.2f}x)"
+    cells.setdefault((row["model"], row["batch"]), []).append(text)
+print_table(["network", "batch", "images/s", *(NAMES[peer] for peer in peers)],
+            [[model, str(batch), *texts] for (model, batch), texts in cells.items()])

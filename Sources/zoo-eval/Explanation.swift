@@ -6,6 +6,8 @@ import ModelZoo
 struct Explanation {
   let steps: [StepProfile]
 
+  private static let header = ["layer", "operations", "output", "algorithm", "ms", "GFLOP/s", "share"]
+
   /// The table, a line for each step and one for all.
   var lines: [String] {
     let total = steps.reduce(0) { $0 + $1.seconds }
@@ -16,7 +18,40 @@ struct Explanation {
       ] + figures(step.seconds, step.multiplyAdds, of: total)
     }
     let sum = ["all", "", "", ""] + figures(total, steps.reduce(0) { $0 + $1.multiplyAdds }, of: total)
-    return Self.aligned([["layer", "operations", "output", "algorithm", "ms", "GFLOP/s", "share"]] + rows + [sum])
+    return Self.aligned([Self.header] + rows + [sum])
+  }
+
+  /// Writes the steps as a JSON array or as CSV, by the file's name.
+  func write(to path: String) throws {
+    switch ResultsFormat(path: path) {
+    case .csv:
+      let rows = steps.map { step in
+        [
+          step.layer, step.operations.joined(separator: " + "), step.outputShape.description,
+          step.algorithm?.rawValue ?? "", "\(step.multiplyAdds)", "\(step.seconds)",
+        ].map(csvField).joined(separator: ",")
+      }
+      try writeAtomically(
+        (["layer,operations,output,algorithm,macs,seconds"] + rows).joined(separator: "\n") + "\n", to: path)
+    default:
+      let rows = steps.map { step in
+        Row(
+          layer: step.layer, operations: step.operations, output: step.outputShape.dimensions,
+          algorithm: step.algorithm?.rawValue, macs: step.multiplyAdds, seconds: step.seconds)
+      }
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.prettyPrinted, .withoutEscapingSlashes]
+      try writeAtomically(String(decoding: encoder.encode(rows), as: UTF8.self) + "\n", to: path)
+    }
+  }
+
+  private struct Row: Encodable {
+    var layer: String
+    var operations: [String]
+    var output: [Int]
+    var algorithm: String?
+    var macs: Int
+    var seconds: Double
   }
 
   private func figures(_ seconds: Double, _ multiplyAdds: Int, of total: Double) -> [String] {

@@ -13,7 +13,7 @@ struct ModelReport {
     if classifier.report == nil { print(Output.randomWeights) }
     print("")
     counts(entry)
-    if options.explain { return explain() }
+    if options.explain { return try explain() }
     let speed = measureSpeed()
     print(
       "\nspeed         " + String(format: "%.1f images/s", speed.imagesPerSecond)
@@ -30,9 +30,11 @@ struct ModelReport {
     }
   }
 
-  private func explain() {
+  private func explain() throws {
+    let explanation = Explanation(steps: classifier.profile(images))
     print("\na batch of \(options.batchSize), \(threads)\n")
-    Explanation(steps: classifier.profile(images)).lines.forEach { print($0) }
+    explanation.lines.forEach { print($0) }
+    if let path = options.results { try explanation.write(to: path) }
   }
 
   private var images: Tensor<Float> {
@@ -77,10 +79,7 @@ struct ModelReport {
 
   /// Times batches after a warm-up: at least five, and more for at most a few seconds where they are short.
   private func measureSpeed() -> (imagesPerSecond: Double, batches: Int, seconds: Double) {
-    let configuration = classifier.configuration
-    let size = configuration.imageSize
-    let images = RandomStream(seed: 0, name: "images").uniform(
-      [options.batchSize, configuration.inputChannels, size, size], low: Float(-2), high: 2)
+    let images = images
     _ = classifier(images)
     var times: [Double] = []
     let start = Date()
