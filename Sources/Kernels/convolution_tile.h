@@ -134,6 +134,7 @@ TARGET static inline __attribute__((always_inline)) void NAMED(products)(int row
   if (to->residual)
     UNROLL for (int i = 0; i < rows; i++) {
       __builtin_prefetch(to->residual + i * to->stride);
+      __builtin_prefetch(to->residual + i * to->stride + lanes);
       __builtin_prefetch(to->residual + i * to->stride + columns - 1);
     }
   for (int column = 0; column < columns; column += width * across) {

@@ -145,8 +145,38 @@ private func convolveDirectly(_ job: covpool_convolution) {
   }
 }
 
-/// Runs of tiles one after another; in each, channels are shared out, then the 36 products, then output channels.
+/// With few channels each thread takes runs of tiles from input to output, so that nothing passes between caches; with
+/// many, where the weights are what fills them, threads share the phases of one run of tiles after another.
 private func convolveByWinograd(_ job: covpool_convolution) {
+  if job.window.channels + job.out_channels <= 256 {
+    convolveRunsApart(job)
+  } else {
+    convolveRunsTogether(job)
+  }
+}
+
+private func convolveRunsApart(_ job: covpool_convolution) {
+  var window = job.window
+  let tiles = job.batch * covpool_winograd_tiles(&window)
+  let panels = (job.out_channels + panelSize - 1) / panelSize
+  let inputsSize = covpool_winograd_inputs_size(&window, tileSize)
+  WorkerPool.shared.forEach((tiles + tileSize - 1) / tileSize) { piece in
+    let first = piece * tileSize
+    let count = min(tileSize, tiles - first)
+    withScratch(of: Float.self, inputsSize + covpool_winograd_sums_size(job.out_channels, tileSize)) { inputs in
+      let sums = inputs + inputsSize
+      withUnsafePointer(to: job) { job in
+        covpool_winograd_inputs(job, first, count, 0, job.pointee.window.channels, inputs)
+        for point in 0..<Int(COVPOOL_WINOGRAD_POINTS) {
+          covpool_winograd_multiply(job, count, point, 0, panels, inputs, sums)
+        }
+        covpool_winograd_outputs(job, first, count, 0, job.pointee.out_channels, sums)
+      }
+    }
+  }
+}
+
+private func convolveRunsTogether(_ job: covpool_convolution) {
   let pool = WorkerPool.shared
   let (channels, outputs) = (job.window.channels, job.out_channels)
   let panels = (outputs + panelSize - 1) / panelSize
