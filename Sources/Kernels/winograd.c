@@ -4,7 +4,7 @@
 
 #include "convolution_kernels.h"
 
-enum { points = COVPOOL_WINOGRAD_POINTS, side = 4, k_block = 256 };
+enum { points = COVPOOL_WINOGRAD_POINTS, side = 4, k_block = 512 };
 
 int covpool_winograd_applies(const covpool_window *w) {
   return w->kernel_height == 3 && w->kernel_width == 3 && w->stride == 1 && w->pad_top <= 2 && w->pad_left <= 2;
@@ -48,17 +48,53 @@ typedef struct {
   ptrdiff_t image, y, x, lane, count;
 } segment;
 
-/// Sixteen tiles in their order, or what is left of them: a tile in each lane of a vector.
+/// The lanes of a vector that lie side by side in a plane: those of each row's mask, from lane 0 at `offset`.
+typedef struct {
+  ptrdiff_t offset;
+  uint16_t masks[6];
+} piece;
+
+/// Sixteen tiles in their order, or what is left of them: a tile in each lane of a vector. Before the columns of a tile are
+/// sorted, and after they are put together again, a row of the group is four vectors of neighbouring pixels, in pieces.
 typedef struct {
   segment segments[lanes];
   int count;
   /// All bits set in a segment's last lane: what lies right of it is not in the next.
   int32_t ends[lanes];
+  piece pieces[4 * lanes];
+  /// The pieces of vector v are [starts[v], starts[v + 1]).
+  int starts[5];
 } tile_group;
+
+/// Finds the pieces of a group's rows in planes of height × width, of which an image has `channels`. Tiles begin at their
+/// outputs' place less `top` and `left`; `rows` of them are wanted.
+static void find_pieces(tile_group *group, ptrdiff_t channels, ptrdiff_t height, ptrdiff_t width, ptrdiff_t top,
+                        ptrdiff_t left, int rows) {
+  int found = 0;
+  for (int v = 0; v < 4; v++) {
+    group->starts[v] = found;
+    for (int s = 0; s < group->count; s++) {
+      const segment *at = &group->segments[s];
+      // Lanes of this vector that belong to the segment and lie inside the plane.
+      ptrdiff_t begin = side * at->lane - lanes * v, x = at->x - left, y = at->y - top;
+      ptrdiff_t first = begin - least(x, 0), last = begin + least(side * at->count, width - x);
+      if (first < 0) first = 0;
+      if (last > lanes) last = lanes;
+      if (first >= last) continue;
+      piece *next = &group->pieces[found++];
+      next->offset = (at->image * channels * height + y) * width + x - begin;
+      for (int i = 0; i < rows; i++)
+        next->masks[i] = y + i < 0 || y + i >= height ? 0 : (uint16_t)((1u << last) - (1u << first));
+    }
+  }
+  group->starts[4] = found;
+}
 
 static tile_group find_group(const covpool_window *w, ptrdiff_t first, ptrdiff_t count) {
   ptrdiff_t across = tiles_across(w), all = covpool_winograd_tiles(w);
-  tile_group group = {.count = 0};
+  tile_group group;
+  group.count = 0;
+  memset(group.ends, 0, sizeof group.ends);
   for (ptrdiff_t lane = 0; lane < least(lanes, count);) {
     ptrdiff_t number = first + lane, inside = number % all, column = inside % across;
     ptrdiff_t length = least(across - column, least(lanes, count) - lane);
@@ -75,13 +111,17 @@ static tile_group find_group(const covpool_window *w, ptrdiff_t first, ptrdiff_t
 
 // The transforms for each class of processor.
 #if defined(__x86_64__)
+#include <immintrin.h>
+#define LEVEL 2
 #define TARGET __attribute__((target("arch=x86-64-v4"), min_vector_width(512)))
 #define NAMED(kernel) kernel##_avx512
 #include "winograd_tile.h"
+#define LEVEL 1
 #define TARGET __attribute__((target("arch=x86-64-v3")))
 #define NAMED(kernel) kernel##_avx2
 #include "winograd_tile.h"
 #endif
+#define LEVEL 0
 #define TARGET
 #define NAMED(kernel) kernel##_baseline
 #include "winograd_tile.h"
@@ -120,6 +160,7 @@ void covpool_winograd_inputs(const covpool_convolution *job, ptrdiff_t first, pt
   ptrdiff_t stride = inputs_stride(w, count);
   for (ptrdiff_t position = 0; position < count; position += lanes) {
     tile_group group = find_group(w, first + position, count - position);
+    find_pieces(&group, w->channels, w->height, w->width, w->pad_top, w->pad_left, 6);
     ptrdiff_t begin = position / tile * tile, width = count - begin > lanes ? tile : lanes;
     float *out = inputs + begin * w->channels + position % tile;
     for (ptrdiff_t c = first_channel; c < last_channel; c++) best.inputs(job, &group, c, stride, out + c * width);
@@ -136,15 +177,16 @@ void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t count, 
   float *y = sums + point * sums_stride(job->out_channels, count);
   for (ptrdiff_t k = 0; k < channels; k += k_block) {
     ptrdiff_t length = least(k_block, channels - k);
-    for (ptrdiff_t t = 0; t < padded; t += tile) {
-      int is_narrow = padded - t == lanes;
-      for (ptrdiff_t p = first_panel; p < last_panel; p += 1 + is_narrow) {
+    // A panel of weights, which comes from afar, serves all tiles at once.
+    for (ptrdiff_t p = first_panel; p < last_panel; p++) {
+      const float *left = a + (p * channels + k) * panel;
+      for (ptrdiff_t t = 0; t < padded; t += tile) {
         target to = {.y = y + p * panel * padded + t, .stride = padded, .accumulates = k > 0};
-        const float *left = a + (p * channels + k) * panel, *right = b + t * channels;
-        if (is_narrow)
-          kernels.multiply_narrow(length, (int)least(2, last_panel - p), left, channels * panel, right + k * lanes, &to);
-        else
+        const float *right = b + t * channels;
+        if (padded - t > lanes)
           kernels.multiply(length, left, right + k * tile, &to);
+        else if ((p - first_panel) % 2 == 0)
+          kernels.multiply_narrow(length, (int)least(2, last_panel - p), left, channels * panel, right + k * lanes, &to);
       }
     }
   }
@@ -152,11 +194,17 @@ void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t count, 
 
 void covpool_winograd_outputs(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t count,
                               ptrdiff_t first_channel, ptrdiff_t last_channel, const float *sums) {
+  // A channel's sums lie next to each other: the channels are the outer loop, for a few groups at a time.
+  enum { most = 8 };
   transforms best = best_transforms();
   ptrdiff_t padded = round_up(count, lanes), stride = sums_stride(job->out_channels, count);
-  for (ptrdiff_t position = 0; position < count; position += lanes) {
-    tile_group group = find_group(&job->window, first + position, count - position);
+  for (ptrdiff_t position = 0; position < count; position += most * lanes) {
+    tile_group groups[most];
+    int found = 0;
+    for (; found < most && position + found * lanes < count; found++)
+      groups[found] = find_group(&job->window, first + position + found * lanes, count - position - found * lanes);
     for (ptrdiff_t c = first_channel; c < last_channel; c++)
-      best.outputs(job, &group, c, sums + c * padded + position, stride);
+      for (int g = 0; g < found; g++)
+        best.outputs(job, &groups[g], c, sums + c * padded + position + g * lanes, stride);
   }
 }

@@ -59,6 +59,23 @@ TARGET static inline __attribute__((always_inline)) void NAMED(transform_outputs
   y[3] = b + 8 * d + m[5];
 }
 
+/// The lanes of the mask from p, 0 in the others; nothing else is read.
+TARGET static inline __attribute__((always_inline)) void NAMED(load_lanes)(const float *p, unsigned mask,
+                                                                           NAMED(sixteen) *to) {
+  if (mask == 0xffff) {
+    *to = *(const NAMED(sixteen) *)p;
+    return;
+  }
+#if LEVEL == 2
+  *to = (NAMED(sixteen))_mm512_maskz_loadu_ps((__mmask16)mask, p);
+#else
+  float lane[lanes] __attribute__((aligned(64))) = {0};
+  for (int k = 0; k < lanes; k++)
+    if (mask >> k & 1) lane[k] = p[k];
+  *to = *(const NAMED(sixteen) *)lane;
+#endif
+}
+
 /// The 36 products' inputs of a group in one channel, out[point * stride + lane].
 TARGET static void NAMED(group_inputs)(const covpool_convolution *job, const tile_group *group, ptrdiff_t channel,
                                        ptrdiff_t stride, float *out) {
@@ -66,41 +83,45 @@ TARGET static void NAMED(group_inputs)(const covpool_convolution *job, const til
   typedef int32_t mask __attribute__((vector_size(64), aligned(4)));
   const covpool_window *w = &job->window;
   ptrdiff_t size = w->height * w->width;
-  const float *limit = job->x + job->batch * w->channels * size;
-  // For each of a tile's six rows: four columns of each lane, and for a segment's last lane the two right of them.
-  float columns[6][64 + lanes] __attribute__((aligned(64))), right[6][2][lanes] __attribute__((aligned(64)));
+  const float *planes = job->x + channel * size;
+  // For a segment's last tile, the two columns right of those that belong to it.
+  float right[6][2][lanes] __attribute__((aligned(64)));
   for (int s = 0; s < group->count; s++) {
     const segment *at = &group->segments[s];
-    const float *plane = job->x + (at->image * w->channels + channel) * size;
-    ptrdiff_t column = at->x - w->pad_left, length = side * at->count, last = at->lane + at->count - 1;
-    ptrdiff_t before = column < 0 ? -column : 0, inside = least(length, w->width - column);
-    for (int i = 0; i < 6; i++) {
-      ptrdiff_t y = at->y - w->pad_top + i, x = 0;
-      float *row = columns[i] + side * at->lane;
-      if (y < 0 || y >= w->height) {
-        for (; x < length; x += lanes) *(sixteen *)(row + x) = (sixteen){0};
-        right[i][0][last] = right[i][1][last] = 0;
-        continue;
-      }
-      const float *from = plane + y * w->width + column;
-      // Sixteen at a time; what is too much belongs to later segments, or becomes 0 below.
-      if (from >= job->x)
-        for (; x < inside && from + x + lanes <= limit; x += lanes)
-          *(sixteen *)(row + x) = *(const sixteen *)(from + x);
-      for (; x < inside; x++) row[x] = x < before ? 0 : from[x];
-      for (x = 0; x < before; x++) row[x] = 0;
-      for (x = inside; x < length; x += lanes) *(sixteen *)(row + x) = (sixteen){0};
-      for (int j = 0; j < 2; j++) right[i][j][last] = column + length + j < w->width ? from[length + j] : 0;
-    }
+    ptrdiff_t column = at->x - w->pad_left + side * at->count, y = at->y - w->pad_top, last = at->lane + at->count - 1;
+    const float *from = planes + (at->image * w->channels * w->height + y) * w->width + column;
+    for (int i = 0; i < 6; i++, from += w->width)
+      for (int j = 0; j < 2; j++)
+        right[i][j][last] = y + i >= 0 && y + i < w->height && column + j < w->width ? from[j] : 0;
   }
   // Down the columns first, as they lie.
   sixteen down[6][6];
-  UNROLL for (int v = 0; v < 6; v++) {
+  UNROLL for (int v = 0; v < 4; v++) {
     sixteen d[6], t[6];
-    UNROLL for (int i = 0; i < 6; i++)
-      d[i] = *(const sixteen *)(v < 4 ? columns[i] + lanes * v : right[i][v - 4]);
+    const piece *at = &group->pieces[group->starts[v]], *end = &group->pieces[group->starts[v + 1]];
+    UNROLL for (int i = 0; i < 6; i++) {
+      d[i] = (sixteen){0};
+      if (at < end) NAMED(load_lanes)(planes + at->offset + i * w->width, at->masks[i], &d[i]);
+    }
+    if (at < end)
+      UNROLL for (int i = 0; i < 6; i++)
+        __builtin_prefetch(planes + 2 * size + at->offset + i * w->width + lanes);  // of the channel after the next
+    while (++at < end) {
+      const float *from = planes + at->offset;
+      UNROLL for (int i = 0; i < 6; i++) {
+        sixteen more;
+        NAMED(load_lanes)(from + i * w->width, at->masks[i], &more);
+        d[i] = (sixteen)((mask)d[i] | (mask)more);
+      }
+    }
     NAMED(transform_inputs)(d, t);
     UNROLL for (int i = 0; i < 6; i++) down[i][v] = t[i];
+  }
+  UNROLL for (int j = 0; j < 2; j++) {
+    sixteen d[6], t[6];
+    UNROLL for (int i = 0; i < 6; i++) d[i] = *(const sixteen *)right[i][j];
+    NAMED(transform_inputs)(d, t);
+    UNROLL for (int i = 0; i < 6; i++) down[i][4 + j] = t[i];
   }
   mask ends = *(const mask *)group->ends;
   for (int i = 0; i < 6; i++) {
@@ -184,5 +205,6 @@ TARGET static void NAMED(group_outputs)(const covpool_convolution *job, const ti
   }
 }
 
+#undef LEVEL
 #undef TARGET
 #undef NAMED
