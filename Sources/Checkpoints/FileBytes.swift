@@ -1,11 +1,12 @@
 import Foundation
+import Tensors
 
 /// The bytes of a file, mapped into memory for reading: nothing is read before it is looked at, and nothing is held
 /// twice.
 ///
 /// Tensors that borrow from the mapping hold this object, which unmaps when the last of them is gone. A file that
 /// another process shortens meanwhile cannot be guarded against; files that are replaced by renaming are safe.
-final class FileBytes: @unchecked Sendable {
+final class FileBytes: RefetchableMemory, @unchecked Sendable {
   let path: String
   let base: UnsafeRawPointer
   let count: Int
@@ -51,6 +52,16 @@ final class FileBytes: @unchecked Sendable {
     } else {
       UnsafeMutableRawPointer(mutating: base).deallocate()
     }
+  }
+
+  func letGo(of memory: UnsafeRawBufferPointer) {
+    guard isMapped, let start = memory.baseAddress else { return }
+    // Whole pages only: others may hold a neighbour's first numbers.
+    let page = sysconf(Int32(_SC_PAGESIZE))
+    let first = (UInt(bitPattern: start) + UInt(page) - 1) / UInt(page) * UInt(page)
+    let end = UInt(bitPattern: start + memory.count) / UInt(page) * UInt(page)
+    guard first < end else { return }
+    madvise(UnsafeMutableRawPointer(bitPattern: first), Int(end - first), MADV_DONTNEED)
   }
 
   /// The byte at `offset`, or `nil` outside the file.

@@ -24,11 +24,11 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgo
   func fusedConvolution(_ index: Int, _ operation: Convolution2d) -> (last: Int, PlannedConvolution<Scalar>)? {
     let step = trace.steps[index]
     var label = trace.label(of: step)
-    guard var weight = leaf(step.inputs[1]) else { return nil }
+    guard let weight = leaf(step.inputs[1]) else { return nil }
     let x = trace.values[step.inputs[0]].shape
     let geometry = operation.window(weight.shape).geometry(channels: x[1], height: x[2], width: x[3])
     var (last, output) = (index, step.output)
-    var bias: Tensor<Scalar>?
+    var (scale, bias): (Tensor<Scalar>?, Tensor<Scalar>?)
     var residual: Int?
     var relu = false
     if let reader = soleReader(output),
@@ -36,7 +36,8 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgo
     {
       let parameters = trace.steps[reader].inputs.dropFirst().compactMap { leaf($0) }
       if parameters.count == 4 {
-        (weight, bias) = fold(norm, parameters, into: weight)
+        (scale, bias) = norm.affine(
+          weight: parameters[0], bias: parameters[1], mean: parameters[2], variance: parameters[3])
         (last, output) = (reader, trace.steps[reader].output)
         label.operations.append("BatchNorm")
       }
@@ -55,8 +56,11 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgo
       label.operations.append("ReLU")
       (last, output) = (reader, trace.steps[reader].output)
     }
+    let weights = ConvolutionWeights(weight, scale: scale, for: geometry, algorithm: algorithm)
+    // The plan has them in a form of its own.
+    if weights.algorithm != .blas { weight.storage?.letGo() }
     let planned = PlannedConvolution(
-      label: label, geometry: geometry, weights: ConvolutionWeights(weight, for: geometry, algorithm: algorithm),
+      label: label, geometry: geometry, weights: weights,
       bias: bias, residual: residual, relu: relu, input: step.inputs[0], output: output)
     return (last, planned)
   }
@@ -82,17 +86,4 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgo
     }
   }
   return steps.map(\.step)
-}
-
-/// Folds a BatchNorm into the weights of the convolution before it; its shift becomes a bias.
-private func fold<Scalar: RealScalar>(
-  _ norm: BatchNormalization, _ parameters: [Tensor<Scalar>], into weight: Tensor<Scalar>
-) -> (weight: Tensor<Scalar>, bias: Tensor<Scalar>) {
-  let (scale, shift) = norm.affine(
-    weight: parameters[0], bias: parameters[1], mean: parameters[2], variance: parameters[3])
-  let taps = weight.shape.dropFirst().reduce(1, *)
-  let folded = Tensor(weight.shape) { folded in
-    multiplyRows(weight.pointer, by: scale.pointer, into: folded.baseAddress!, rows: weight.shape[0], columns: taps)
-  }
-  return (folded, shift)
 }

@@ -127,7 +127,8 @@ static tile_group find_group(const covpool_window *w, ptrdiff_t first, ptrdiff_t
 #include "winograd_tile.h"
 
 typedef struct {
-  void (*weights)(const float *from, ptrdiff_t out_stride, ptrdiff_t there, int flipped, ptrdiff_t stride, float *to);
+  void (*weights)(const float *from, ptrdiff_t out_stride, ptrdiff_t there, int flipped, const float *scale,
+                  ptrdiff_t stride, float *to);
   void (*inputs)(const covpool_convolution *job, const tile_group *group, ptrdiff_t channel, ptrdiff_t stride,
                  float *out);
   void (*outputs)(const covpool_convolution *job, const tile_group *group, ptrdiff_t channel, const float *sums,
@@ -144,12 +145,14 @@ static transforms best_transforms(void) {
 
 // [point][panel][channel][8].
 void covpool_winograd_weights(const covpool_window *w, ptrdiff_t out_channels, const float *from, ptrdiff_t out_stride,
-                              ptrdiff_t in_stride, int flipped, ptrdiff_t first, ptrdiff_t last, float *transformed) {
+                              ptrdiff_t in_stride, int flipped, const float *scale, ptrdiff_t first, ptrdiff_t last,
+                              float *transformed) {
   transforms best = best_transforms();
   for (ptrdiff_t p = first; p < last; p++)
     for (ptrdiff_t c = 0; c < w->channels; c++)
       best.weights(from + p * panel * out_stride + c * in_stride, out_stride, least(panel, out_channels - p * panel),
-                   flipped, weights_stride(w, out_channels), transformed + (p * w->channels + c) * panel);
+                   flipped, scale ? scale + p * panel : 0, weights_stride(w, out_channels),
+                   transformed + (p * w->channels + c) * panel);
 }
 
 // [point][tile panel][channel][32], the last panel [channel][16] if that is enough.

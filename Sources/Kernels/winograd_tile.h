@@ -19,11 +19,11 @@ TARGET static inline __attribute__((always_inline)) void NAMED(transform_weights
 
 /// The 3×3 weights of one input channel for a panel of output channels, of which `there` are, at to[point * stride].
 TARGET static void NAMED(panel_weights)(const float *from, ptrdiff_t out_stride, ptrdiff_t there, int flipped,
-                                        ptrdiff_t stride, float *to) {
+                                        const float *scale, ptrdiff_t stride, float *to) {
   typedef float floats __attribute__((vector_size(32), aligned(4), may_alias));
   double taps[9][panel] __attribute__((aligned(64))) = {{0}};
   for (ptrdiff_t o = 0; o < there; o++)
-    for (int t = 0; t < 9; t++) taps[t][o] = from[o * out_stride + (flipped ? 8 - t : t)];
+    for (int t = 0; t < 9; t++) taps[t][o] = from[o * out_stride + (flipped ? 8 - t : t)] * (scale ? scale[o] : 1);
   NAMED(eight) down[3][6];
   UNROLL for (int x = 0; x < 3; x++) {
     NAMED(eight) g[3];

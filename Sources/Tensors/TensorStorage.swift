@@ -9,6 +9,12 @@ func allocate(bytes: Int) -> UnsafeMutableRawPointer {
   return pointer
 }
 
+/// Whoever lends memory that it can fetch again when it is looked at: a mapped file.
+package protocol RefetchableMemory: AnyObject {
+  /// Gives the memory back to the system until somebody looks at it again.
+  func letGo(of memory: UnsafeRawBufferPointer)
+}
+
 /// The memory behind tensors: aligned to a cache line, and its own or somebody else's.
 ///
 /// A storage that several tensors share is never written; `Tensor` copies first.
@@ -35,6 +41,12 @@ package final class TensorStorage<Scalar: RealScalar>: @unchecked Sendable {
 
   /// Whether the memory may be written by a sole user of this storage.
   package var isOwned: Bool { owner == nil }
+
+  /// Says that nobody will look at the numbers for a while.
+  package func letGo() {
+    (owner as? any RefetchableMemory)?.letGo(
+      of: UnsafeRawBufferPointer(start: pointer, count: count * MemoryLayout<Scalar>.stride))
+  }
 
   deinit {
     if owner == nil { UnsafeMutableRawPointer(pointer).deallocate() }

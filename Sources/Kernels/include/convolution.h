@@ -36,9 +36,9 @@ typedef struct {
 ptrdiff_t covpool_packed_weights_size(const covpool_window *window, ptrdiff_t out_channels);
 
 /// Packs weights whose element for output channel o, input channel c and tap t is
-/// w[o * out_stride + c * in_stride + (flipped ? taps - 1 - t : t)].
+/// w[o * out_stride + c * in_stride + (flipped ? taps - 1 - t : t)], times scale[o] if there is a scale.
 void covpool_pack_weights(const covpool_window *window, ptrdiff_t out_channels, const float *w, ptrdiff_t out_stride,
-                          ptrdiff_t in_stride, int flipped, float *packed);
+                          ptrdiff_t in_stride, int flipped, const float *scale, float *packed);
 
 /// Floats of scratch that a piece of `tiles` tiles takes.
 ptrdiff_t covpool_convolution_scratch(const covpool_convolution *job, ptrdiff_t tiles);

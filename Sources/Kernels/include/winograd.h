@@ -21,9 +21,9 @@ ptrdiff_t covpool_winograd_tiles(const covpool_window *window);
 /// Floats that the transformed weights take.
 ptrdiff_t covpool_winograd_weights_size(const covpool_window *window, ptrdiff_t out_channels);
 
-/// Transforms the weights of panels [first, last) of output channels; strides and flipping as in covpool_pack_weights.
+/// Transforms the weights of panels [first, last) of output channels; strides, flipping and scale as in covpool_pack_weights.
 void covpool_winograd_weights(const covpool_window *window, ptrdiff_t out_channels, const float *w,
-                              ptrdiff_t out_stride, ptrdiff_t in_stride, int flipped, ptrdiff_t first, ptrdiff_t last,
+                              ptrdiff_t out_stride, ptrdiff_t in_stride, int flipped, const float *scale, ptrdiff_t first, ptrdiff_t last,
                               float *transformed);
 
 /// Floats of transformed inputs and of sums for a run of `count` tiles.

@@ -68,12 +68,16 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
   package let algorithm: ConvolutionAlgorithm
   fileprivate let tensor: Tensor<Scalar>
 
-  /// The weights `[O, C, h, w]` of a convolution, prepared for the algorithm or the one that is best for many uses.
-  package init(_ weight: Tensor<Scalar>, for geometry: covpool_window, algorithm: ConvolutionAlgorithm? = nil) {
+  /// The weights `[O, C, h, w]` of a convolution, times the scale `[O]` if there is one, prepared for the algorithm or the
+  /// one that is best for many uses.
+  package init(
+    _ weight: Tensor<Scalar>, scale: Tensor<Scalar>? = nil, for geometry: covpool_window,
+    algorithm: ConvolutionAlgorithm? = nil
+  ) {
     let taps = weight.shape[2] * weight.shape[3]
     self.init(
       weight, for: geometry, outputChannels: weight.shape[0], strides: (weight.shape[1] * taps, taps), flipped: false,
-      algorithm: algorithm.flatMap { $0.applies(to: geometry, Scalar.self) ? $0 : nil }
+      scale: scale, algorithm: algorithm.flatMap { $0.applies(to: geometry, Scalar.self) ? $0 : nil }
         ?? .best(geometry, outputChannels: weight.shape[0], for: Scalar.self))
   }
 
@@ -81,19 +85,25 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
   /// the taps in reverse if `flipped`.
   init(
     _ weight: Tensor<Scalar>, for geometry: covpool_window, outputChannels: Int, strides: (output: Int, input: Int),
-    flipped: Bool, algorithm: ConvolutionAlgorithm
+    flipped: Bool, scale: Tensor<Scalar>? = nil, algorithm: ConvolutionAlgorithm
   ) {
     (self.outputChannels, self.algorithm) = (outputChannels, algorithm)
     var window = geometry
     switch algorithm {
     case .blas:
       precondition(!flipped, "weights for BLAS stay as they are")
-      tensor = weight
+      tensor = scale.map { scale in
+        Tensor(weight.shape) {
+          multiplyRows(
+            weight.pointer, by: scale.pointer, into: $0.baseAddress!, rows: outputChannels,
+            columns: weight.scalarCount / max(outputChannels, 1))
+        }
+      } ?? weight
     case .direct:
       tensor = Tensor([covpool_packed_weights_size(&window, outputChannels)]) { packed in
         covpool_pack_weights(
           &window, outputChannels, weight.pointer.float, strides.output, strides.input, flipped ? 1 : 0,
-          packed.baseAddress!.float)
+          scale?.pointer.float, packed.baseAddress!.float)
       }
     case .winograd:
       tensor = Tensor([covpool_winograd_weights_size(&window, outputChannels)]) { transformed in
@@ -101,7 +111,8 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
         WorkerPool.shared.forEach((outputChannels + panelSize - 1) / panelSize) { panel in
           withUnsafePointer(to: geometry) {
             covpool_winograd_weights(
-              $0, outputChannels, from, strides.output, strides.input, flipped ? 1 : 0, panel, panel + 1, to)
+              $0, outputChannels, from, strides.output, strides.input, flipped ? 1 : 0, scale?.pointer.float, panel,
+              panel + 1, to)
           }
         }
       }
