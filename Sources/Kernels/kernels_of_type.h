@@ -342,15 +342,31 @@ KERNEL void NAME(max_pool_gradient)(const covpool_window *w, const T *x, const T
       ptrdiff_t top = oy * w->stride - w->pad_top, bottom = top + w->kernel_height;
       if (top < 0) top = 0;
       if (bottom > w->height) bottom = w->height;
-      for (ptrdiff_t ox = 0; ox < w->out_width; ox++) {
-        ptrdiff_t left = ox * w->stride - w->pad_left, right = left + w->kernel_width;
-        if (left < 0) left = 0;
-        if (right > w->width) right = w->width;
-        ptrdiff_t best = top * w->width + left;
-        for (ptrdiff_t iy = top; iy < bottom; iy++)
-          for (ptrdiff_t ix = left; ix < right; ix++)
-            if (plane[iy * w->width + ix] > plane[best]) best = iy * w->width + ix;
-        out[best] += *gradient++;
+      // Where the first largest pixels of up to 64 windows are, found for all of them at once.
+      for (ptrdiff_t first = 0; first < w->out_width; first += 64) {
+        ptrdiff_t last = first + 64 < w->out_width ? first + 64 : w->out_width;
+        T largest[64];
+        int32_t place[64];
+        for (ptrdiff_t ox = first; ox < last; ox++) {
+          ptrdiff_t left = ox * w->stride - w->pad_left;
+          largest[ox - first] = -(T)INFINITY;
+          place[ox - first] = (int32_t)(top * w->width + (left > 0 ? left : 0));
+        }
+        for (ptrdiff_t iy = top; iy < bottom; iy++) {
+          for (ptrdiff_t kx = 0; kx < w->kernel_width; kx++) {
+            ptrdiff_t from, to, offset = iy * w->width + kx - w->pad_left;
+            inside(w->width, w->stride, kx - w->pad_left, w->out_width, &from, &to);
+            if (from < first) from = first;
+            if (to > last) to = last;
+            for (ptrdiff_t ox = from; ox < to; ox++) {
+              T v = plane[offset + ox * w->stride];
+              int wins = v > largest[ox - first] || v != v;
+              largest[ox - first] = wins ? v : largest[ox - first];
+              place[ox - first] = wins ? (int32_t)(offset + ox * w->stride) : place[ox - first];
+            }
+          }
+        }
+        for (ptrdiff_t ox = first; ox < last; ox++) out[place[ox - first]] += *gradient++;
       }
     }
   }

@@ -109,6 +109,13 @@ static tile_group find_group(const covpool_window *w, ptrdiff_t first, ptrdiff_t
   return group;
 }
 
+// Shuffles of two vectors of 16: every other number, each number's right neighbour, and numbers in turn.
+#define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+#define ODD(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
+#define NEXT(a) __builtin_shufflevector(a, a, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 15)
+#define LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define HIGH(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+
 // The transforms for each class of processor.
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -133,14 +140,24 @@ typedef struct {
                  float *out);
   void (*outputs)(const covpool_convolution *job, const tile_group *group, ptrdiff_t channel, const float *sums,
                   ptrdiff_t stride);
+  void (*gradients)(const covpool_convolution *job, const float *gradient, const tile_group *group, ptrdiff_t channel,
+                    ptrdiff_t stride, float *out);
+  void (*transpose)(const float *from, ptrdiff_t count, ptrdiff_t step, ptrdiff_t distance, float *to);
+  void (*collect)(const float *sums, ptrdiff_t stride, ptrdiff_t there, float *to);
 } transforms;
+
+#define TRANSFORMS(name)                                                                                         \
+  (transforms) {                                                                                                  \
+    panel_weights_##name, group_inputs_##name, group_outputs_##name, group_gradients_##name,                      \
+        transpose_block_##name, collect_sums_##name                                                               \
+  }
 
 static transforms best_transforms(void) {
 #if defined(__x86_64__)
-  if (processor_level() >= 2) return (transforms){panel_weights_avx512, group_inputs_avx512, group_outputs_avx512};
-  if (processor_level() == 1) return (transforms){panel_weights_avx2, group_inputs_avx2, group_outputs_avx2};
+  if (processor_level() >= 2) return TRANSFORMS(avx512);
+  if (processor_level() == 1) return TRANSFORMS(avx2);
 #endif
-  return (transforms){panel_weights_baseline, group_inputs_baseline, group_outputs_baseline};
+  return TRANSFORMS(baseline);
 }
 
 // [point][panel][channel][8].
@@ -175,7 +192,6 @@ void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t count, 
                                ptrdiff_t last_panel, const float *inputs, float *sums) {
   block_kernels kernels = covpool_block_kernels();
   ptrdiff_t channels = job->window.channels, padded = round_up(count, lanes);
-  ptrdiff_t outputs = round_up(job->out_channels, panel);
   const float *b = inputs + point * inputs_stride(&job->window, count), *a = job->weights + point * weights_stride(&job->window, job->out_channels);
   float *y = sums + point * sums_stride(job->out_channels, count);
   for (ptrdiff_t k = 0; k < channels; k += k_block) {
@@ -210,4 +226,96 @@ void covpool_winograd_outputs(const covpool_convolution *job, ptrdiff_t first, p
       for (int g = 0; g < found; g++)
         best.outputs(job, &groups[g], c, sums + c * padded + position + g * lanes, stride);
   }
+}
+
+// MARK: The gradient of the weights
+
+enum { block_channels = COVPOOL_WINOGRAD_BLOCK };
+
+// Columns are [point][panel of 32 channels][tile][32], rows [point][panel of 8 outputs][tile][8], sums [point][output]
+// [channel], numbers of channels rounded up.
+static ptrdiff_t columns_stride(const covpool_window *w, ptrdiff_t count) {
+  return round_up(w->channels, tile) * count + lanes;
+}
+
+static ptrdiff_t rows_stride(ptrdiff_t out_channels, ptrdiff_t count) {
+  return round_up(out_channels, block_channels) * count + lanes;
+}
+
+static ptrdiff_t gradient_sums_stride(const covpool_window *w, ptrdiff_t out_channels) {
+  return round_up(out_channels, panel) * round_up(w->channels, tile) + lanes;
+}
+
+ptrdiff_t covpool_winograd_columns_size(const covpool_window *w, ptrdiff_t count) {
+  return points * columns_stride(w, count);
+}
+
+ptrdiff_t covpool_winograd_rows_size(ptrdiff_t out_channels, ptrdiff_t count) {
+  return points * rows_stride(out_channels, count);
+}
+
+ptrdiff_t covpool_winograd_gradient_sums_size(const covpool_window *w, ptrdiff_t out_channels) {
+  return points * gradient_sums_stride(w, out_channels);
+}
+
+// Points of a block's channels before they are turned; a cache line more from point to point, as above.
+enum { turned_stride = block_channels * lanes + lanes };
+
+void covpool_winograd_columns(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t count, ptrdiff_t block,
+                              float *columns) {
+  const covpool_window *w = &job->window;
+  transforms best = best_transforms();
+  float points_of[points * turned_stride] __attribute__((aligned(64))) = {0};
+  ptrdiff_t channel = block * block_channels, there = least(block_channels, w->channels - channel);
+  float *panel_start = columns + channel / tile * tile * count + channel % tile;
+  for (ptrdiff_t position = 0; position < count; position += lanes) {
+    tile_group group = find_group(w, first + position, count - position);
+    find_pieces(&group, w->channels, w->height, w->width, w->pad_top, w->pad_left, 6);
+    for (ptrdiff_t c = 0; c < there; c++) best.inputs(job, &group, channel + c, turned_stride, points_of + c * lanes);
+    for (int p = 0; p < points; p++)
+      best.transpose(points_of + p * turned_stride, least(lanes, count - position), tile, panel,
+                     panel_start + p * columns_stride(w, count) + position * tile);
+  }
+}
+
+void covpool_winograd_rows(const covpool_convolution *job, const float *gradient, ptrdiff_t first, ptrdiff_t count,
+                           ptrdiff_t block, float *rows) {
+  const covpool_window *w = &job->window;
+  transforms best = best_transforms();
+  float points_of[points * turned_stride] __attribute__((aligned(64))) = {0};
+  ptrdiff_t channel = block * block_channels, there = least(block_channels, job->out_channels - channel);
+  for (ptrdiff_t position = 0; position < count; position += lanes) {
+    tile_group group = find_group(w, first + position, count - position);
+    find_pieces(&group, job->out_channels, w->out_height, w->out_width, 0, 0, side);
+    for (ptrdiff_t o = 0; o < there; o++)
+      best.gradients(job, gradient, &group, channel + o, turned_stride, points_of + o * lanes);
+    for (int p = 0; p < points; p++)
+      best.transpose(points_of + p * turned_stride, least(lanes, count - position), panel, count * panel,
+                     rows + p * rows_stride(job->out_channels, count) + channel * count + position * panel);
+  }
+}
+
+void covpool_winograd_sum(const covpool_convolution *job, ptrdiff_t count, ptrdiff_t point, int accumulates,
+                          const float *columns, const float *rows, float *sums) {
+  const covpool_window *w = &job->window;
+  block_kernels kernels = covpool_block_kernels();
+  ptrdiff_t outputs = round_up(job->out_channels, panel), channels = round_up(w->channels, tile);
+  columns += point * columns_stride(w, count);
+  rows += point * rows_stride(job->out_channels, count);
+  sums += point * gradient_sums_stride(w, job->out_channels);
+  for (ptrdiff_t c = 0; c < channels; c += tile)
+    for (ptrdiff_t o = 0; o < outputs; o += panel) {
+      target to = {.y = sums + o * channels + c, .stride = channels, .accumulates = accumulates};
+      kernels.multiply(count, rows + o * count, columns + c * count, &to);
+    }
+}
+
+void covpool_winograd_weight_gradient(const covpool_convolution *job, const float *sums, ptrdiff_t first, ptrdiff_t last,
+                                      float *gradient) {
+  const covpool_window *w = &job->window;
+  transforms best = best_transforms();
+  ptrdiff_t channels = round_up(w->channels, tile), stride = gradient_sums_stride(w, job->out_channels);
+  for (ptrdiff_t o = first; o < last; o++)
+    for (ptrdiff_t c = 0; c < w->channels; c += lanes)
+      best.collect(sums + o * channels + c, stride, least(lanes, w->channels - c), gradient + (o * w->channels + c) * 9);
 }

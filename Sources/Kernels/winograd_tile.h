@@ -76,6 +76,15 @@ TARGET static inline __attribute__((always_inline)) void NAMED(load_lanes)(const
 #endif
 }
 
+/// Four vectors of neighbouring columns to four columns of each tile: lane t of d[j] is column 4 t + j.
+TARGET static inline __attribute__((always_inline)) void NAMED(sort_columns)(const NAMED(sixteen) *r, NAMED(sixteen) *d) {
+  NAMED(sixteen) even01 = EVEN(r[0], r[1]), odd01 = ODD(r[0], r[1]), even23 = EVEN(r[2], r[3]), odd23 = ODD(r[2], r[3]);
+  d[0] = EVEN(even01, even23);
+  d[2] = ODD(even01, even23);
+  d[1] = EVEN(odd01, odd23);
+  d[3] = ODD(odd01, odd23);
+}
+
 /// The 36 products' inputs of a group in one channel, out[point * stride + lane].
 TARGET static void NAMED(group_inputs)(const covpool_convolution *job, const tile_group *group, ptrdiff_t channel,
                                        ptrdiff_t stride, float *out) {
@@ -125,22 +134,11 @@ TARGET static void NAMED(group_inputs)(const covpool_convolution *job, const til
   }
   mask ends = *(const mask *)group->ends;
   for (int i = 0; i < 6; i++) {
-    // Lane t of d[j] is column 4 t + j.
     const sixteen *r = down[i];
-#define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
-#define ODD(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
-#define NEXT(a) __builtin_shufflevector(a, a, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 15)
-    sixteen even01 = EVEN(r[0], r[1]), odd01 = ODD(r[0], r[1]), even23 = EVEN(r[2], r[3]), odd23 = ODD(r[2], r[3]);
     sixteen d[6], v[6];
-    d[0] = EVEN(even01, even23);
-    d[2] = ODD(even01, even23);
-    d[1] = EVEN(odd01, odd23);
-    d[3] = ODD(odd01, odd23);
+    NAMED(sort_columns)(r, d);
     d[4] = (sixteen)(((mask)r[4] & ends) | ((mask)NEXT(d[0]) & ~ends));
     d[5] = (sixteen)(((mask)r[5] & ends) | ((mask)NEXT(d[1]) & ~ends));
-#undef EVEN
-#undef ODD
-#undef NEXT
     NAMED(transform_inputs)(d, v);
     UNROLL for (int j = 0; j < 6; j++) *(sixteen *)(out + (6 * i + j) * stride) = v[j];
   }
@@ -168,15 +166,11 @@ TARGET static void NAMED(group_outputs)(const covpool_convolution *job, const ti
   for (int i = 0; i < 4; i++) {
     sixteen y[4], *row = (sixteen *)rows[i];
     NAMED(transform_outputs)(down[i], y);
-#define LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define HIGH(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
     sixteen a = LOW(y[0], y[2]), b = HIGH(y[0], y[2]), c = LOW(y[1], y[3]), d = HIGH(y[1], y[3]);
     row[0] = LOW(a, c) + bias;
     row[1] = HIGH(a, c) + bias;
     row[2] = LOW(b, d) + bias;
     row[3] = HIGH(b, d) + bias;
-#undef LOW
-#undef HIGH
   }
   for (int s = 0; s < group->count; s++) {
     const segment *at = &group->segments[s];
@@ -203,6 +197,100 @@ TARGET static void NAMED(group_outputs)(const covpool_convolution *job, const ti
       }
     }
   }
+}
+
+/// A y: the transpose of transform_outputs.
+TARGET static inline __attribute__((always_inline)) void NAMED(transform_gradients)(const NAMED(sixteen) y[4],
+                                                                                    NAMED(sixteen) m[6]) {
+  NAMED(sixteen) even = y[0] + y[2], odd = y[1] + y[3], far = y[0] + 4 * y[2], half = 2 * y[1] + 8 * y[3];
+  m[0] = y[0];
+  m[1] = even + odd;
+  m[2] = even - odd;
+  m[3] = far + half;
+  m[4] = far - half;
+  m[5] = y[3];
+}
+
+/// Gᵀ u: the transpose of transform_weights.
+TARGET static inline __attribute__((always_inline)) void NAMED(transform_sums)(const NAMED(sixteen) u[6],
+                                                                               NAMED(sixteen) g[3]) {
+  NAMED(sixteen) near = (u[1] + u[2]) / 6, far = u[3] + u[4];
+  g[0] = u[0] / 4 - near + far / 24;
+  g[1] = (u[2] - u[1]) / 6 + (u[3] - u[4]) / 12;
+  g[2] = far / 6 - near + u[5];
+}
+
+/// The 36 points of a group's gradients in one channel, out[point * stride + lane].
+TARGET static void NAMED(group_gradients)(const covpool_convolution *job, const float *gradient, const tile_group *group,
+                                          ptrdiff_t channel, ptrdiff_t stride, float *out) {
+  typedef NAMED(sixteen) sixteen;
+  typedef int32_t mask __attribute__((vector_size(64), aligned(4)));
+  const covpool_window *w = &job->window;
+  const float *planes = gradient + channel * w->out_height * w->out_width;
+  sixteen down[6][4];
+  UNROLL for (int v = 0; v < 4; v++) {
+    sixteen d[4], t[6];
+    UNROLL for (int i = 0; i < 4; i++) d[i] = (sixteen){0};
+    for (int p = group->starts[v]; p < group->starts[v + 1]; p++) {
+      const piece *at = &group->pieces[p];
+      UNROLL for (int i = 0; i < 4; i++) {
+        sixteen more;
+        __builtin_prefetch(planes + 2 * w->out_height * w->out_width + at->offset + i * w->out_width + lanes);
+        NAMED(load_lanes)(planes + at->offset + i * w->out_width, at->masks[i], &more);
+        d[i] = (sixteen)((mask)d[i] | (mask)more);
+      }
+    }
+    NAMED(transform_gradients)(d, t);
+    UNROLL for (int i = 0; i < 6; i++) down[i][v] = t[i];
+  }
+  for (int i = 0; i < 6; i++) {
+    const sixteen *r = down[i];
+    sixteen d[4], m[6];
+    NAMED(sort_columns)(r, d);
+    NAMED(transform_gradients)(d, m);
+    UNROLL for (int j = 0; j < 6; j++) *(sixteen *)(out + (6 * i + j) * stride) = m[j];
+  }
+}
+
+/// Rows of 16 to columns: lanes 0 to 7 of column t go to[t * step], the others `distance` further on; `count` columns.
+TARGET static void NAMED(transpose_block)(const float *from, ptrdiff_t count, ptrdiff_t step, ptrdiff_t distance,
+                                          float *to) {
+  typedef NAMED(sixteen) sixteen;
+  typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
+  sixteen m[16], n[16];
+  UNROLL for (int i = 0; i < 16; i++) m[i] = *(const sixteen *)(from + 16 * i);
+  UNROLL for (int round = 0; round < 4; round++) {
+    UNROLL for (int i = 0; i < 8; i++) {
+      n[2 * i] = LOW(m[i], m[i + 8]);
+      n[2 * i + 1] = HIGH(m[i], m[i + 8]);
+    }
+    UNROLL for (int i = 0; i < 16; i++) m[i] = n[i];
+  }
+  UNROLL for (int i = 0; i < 16; i++) {
+    if (i >= count) break;
+    *(eight *)(to + i * step) = __builtin_shufflevector(m[i], m[i], 0, 1, 2, 3, 4, 5, 6, 7);
+    *(eight *)(to + i * step + distance) = __builtin_shufflevector(m[i], m[i], 8, 9, 10, 11, 12, 13, 14, 15);
+  }
+}
+
+/// The weights' gradients of one output channel and 16 input channels, of which `there` are, at to[channel * 9 + tap].
+TARGET static void NAMED(collect_sums)(const float *sums, ptrdiff_t stride, ptrdiff_t there, float *to) {
+  typedef NAMED(sixteen) sixteen;
+  sixteen down[3][6];
+  UNROLL for (int j = 0; j < 6; j++) {
+    sixteen u[6], g[3];
+    UNROLL for (int i = 0; i < 6; i++) u[i] = *(const sixteen *)(sums + (6 * i + j) * stride);
+    NAMED(transform_sums)(u, g);
+    UNROLL for (int i = 0; i < 3; i++) down[i][j] = g[i];
+  }
+  float taps[9][lanes] __attribute__((aligned(64)));
+  UNROLL for (int i = 0; i < 3; i++) {
+    sixteen g[3];
+    NAMED(transform_sums)(down[i], g);
+    UNROLL for (int j = 0; j < 3; j++) *(sixteen *)taps[3 * i + j] = g[j];
+  }
+  for (ptrdiff_t c = 0; c < there; c++)
+    for (int t = 0; t < 9; t++) to[9 * c + t] = taps[t][c];
 }
 
 #undef LEVEL

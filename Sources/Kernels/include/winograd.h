@@ -42,4 +42,32 @@ void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t count, 
 void covpool_winograd_outputs(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t count,
                               ptrdiff_t first_channel, ptrdiff_t last_channel, const float *sums);
 
+// The gradient of the weights: with an output tile's gradient transformed as well, each of the 36 points of a weight's
+// transform has as its gradient the sum over all tiles of a product (Winograd's method transposed). Runs of tiles one after
+// another; of channels, blocks of 16 are transformed at a time.
+
+/// Channels of one block.
+#define COVPOOL_WINOGRAD_BLOCK 16
+
+/// Floats of a run's transformed inputs, of its transformed gradients, and of the sums of all runs.
+ptrdiff_t covpool_winograd_columns_size(const covpool_window *window, ptrdiff_t count);
+ptrdiff_t covpool_winograd_rows_size(ptrdiff_t out_channels, ptrdiff_t count);
+ptrdiff_t covpool_winograd_gradient_sums_size(const covpool_window *window, ptrdiff_t out_channels);
+
+/// Transforms tiles [first, first + count) of a block of the input's channels.
+void covpool_winograd_columns(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t count, ptrdiff_t block,
+                              float *columns);
+
+/// Transforms the same tiles of a block of channels of the result's gradient [batch, out_channels, out_height, out_width].
+void covpool_winograd_rows(const covpool_convolution *job, const float *gradient, ptrdiff_t first, ptrdiff_t count,
+                           ptrdiff_t block, float *rows);
+
+/// Sums the products of one point; adds to the sums of runs before if `accumulates`.
+void covpool_winograd_sum(const covpool_convolution *job, ptrdiff_t count, ptrdiff_t point, int accumulates,
+                          const float *columns, const float *rows, float *sums);
+
+/// The gradient [out_channels, channels, 3, 3] for outputs [first, last).
+void covpool_winograd_weight_gradient(const covpool_convolution *job, const float *sums, ptrdiff_t first, ptrdiff_t last,
+                                      float *gradient);
+
 #endif

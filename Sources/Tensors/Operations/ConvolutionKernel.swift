@@ -56,7 +56,7 @@ public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   ) -> ConvolutionAlgorithm {
     let best = best(geometry, outputChannels: outputChannels, for: Scalar.self)
     let pixels = batch * geometry.out_height * geometry.out_width
-    return best == .winograd && pixels < 8192 ? .direct : best
+    return best == .winograd && pixels < 512 ? .direct : best
   }
 }
 
