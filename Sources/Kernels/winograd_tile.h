@@ -8,8 +8,9 @@ typedef double NAMED(eight) __attribute__((vector_size(64)));
 
 TARGET static inline __attribute__((always_inline)) void NAMED(transform_weights)(const NAMED(eight) g[3],
                                                                                   NAMED(eight) u[6]) {
-  NAMED(eight) even = (g[0] + g[2]) / 6, odd = g[1] / 6, far = g[0] / 24 + g[2] / 6, half = g[1] / 12;
-  u[0] = g[0] / 4;
+  NAMED(eight) even = (g[0] + g[2]) * (1. / 6), odd = g[1] * (1. / 6);
+  NAMED(eight) far = g[0] * (1. / 24) + g[2] * (1. / 6), half = g[1] * (1. / 12);
+  u[0] = g[0] * .25;
   u[1] = -even - odd;
   u[2] = odd - even;
   u[3] = far + half;
@@ -21,13 +22,17 @@ TARGET static inline __attribute__((always_inline)) void NAMED(transform_weights
 TARGET static void NAMED(panel_weights)(const float *from, ptrdiff_t out_stride, ptrdiff_t there, int flipped,
                                         const float *scale, ptrdiff_t stride, float *to) {
   typedef float floats __attribute__((vector_size(32), aligned(4), may_alias));
-  double taps[9][panel] __attribute__((aligned(64))) = {{0}};
-  for (ptrdiff_t o = 0; o < there; o++)
-    for (int t = 0; t < 9; t++) taps[t][o] = from[o * out_stride + (flipped ? 8 - t : t)] * (scale ? scale[o] : 1);
+  float taps[9][panel] __attribute__((aligned(32))) = {{0}}, factors[panel] __attribute__((aligned(32))) = {0};
+  for (ptrdiff_t o = 0; o < there; o++) {
+    const float *filter = from + o * out_stride;
+    factors[o] = scale ? scale[o] : 1;
+    UNROLL for (int t = 0; t < 9; t++) taps[flipped ? 8 - t : t][o] = filter[t];
+  }
   NAMED(eight) down[3][6];
   UNROLL for (int x = 0; x < 3; x++) {
     NAMED(eight) g[3];
-    UNROLL for (int y = 0; y < 3; y++) g[y] = *(const NAMED(eight) *)taps[3 * y + x];
+    UNROLL for (int y = 0; y < 3; y++)
+      g[y] = __builtin_convertvector(*(const floats *)taps[3 * y + x] * *(const floats *)factors, NAMED(eight));
     NAMED(transform_weights)(g, down[x]);
   }
   UNROLL for (int y = 0; y < 6; y++) {
@@ -214,10 +219,10 @@ TARGET static inline __attribute__((always_inline)) void NAMED(transform_gradien
 /// Gᵀ u: the transpose of transform_weights.
 TARGET static inline __attribute__((always_inline)) void NAMED(transform_sums)(const NAMED(sixteen) u[6],
                                                                                NAMED(sixteen) g[3]) {
-  NAMED(sixteen) near = (u[1] + u[2]) / 6, far = u[3] + u[4];
-  g[0] = u[0] / 4 - near + far / 24;
-  g[1] = (u[2] - u[1]) / 6 + (u[3] - u[4]) / 12;
-  g[2] = far / 6 - near + u[5];
+  NAMED(sixteen) near = (u[1] + u[2]) * (1.f / 6), far = u[3] + u[4];
+  g[0] = u[0] * .25f - near + far * (1.f / 24);
+  g[1] = (u[2] - u[1]) * (1.f / 6) + (u[3] - u[4]) * (1.f / 12);
+  g[2] = far * (1.f / 6) - near + u[5];
 }
 
 /// The 36 points of a group's gradients in one channel, out[point * stride + lane].
