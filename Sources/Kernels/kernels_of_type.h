@@ -333,6 +333,18 @@ KERNEL void NAME(channel_combine)(T a, const T *g, T b, const T *x, T c, T *y, p
   }
 }
 
+static inline __attribute__((always_inline)) void NAME(find_larger)(const T *plane, ptrdiff_t offset, ptrdiff_t stride,
+                                                                    ptrdiff_t first, ptrdiff_t from, ptrdiff_t to,
+                                                                    T *restrict largest, int32_t *restrict place) {
+  for (ptrdiff_t ox = from; ox < to; ox++) {
+    T v = plane[offset + ox * stride], before = largest[ox - first];
+    int wins = !(v <= before);  // NaN wins, and stays: nothing is larger
+    if (before != before) wins = 0;
+    largest[ox - first] = wins ? v : before;
+    place[ox - first] = wins ? (int32_t)(offset + ox * stride) : place[ox - first];
+  }
+}
+
 KERNEL void NAME(max_pool_gradient)(const covpool_window *w, const T *x, const T *gradient, T *x_gradient) {
   memset(x_gradient, 0, (size_t)(w->channels * w->height * w->width) * sizeof(T));
   for (ptrdiff_t c = 0; c < w->channels; c++) {
@@ -358,12 +370,11 @@ KERNEL void NAME(max_pool_gradient)(const covpool_window *w, const T *x, const T
             inside(w->width, w->stride, kx - w->pad_left, w->out_width, &from, &to);
             if (from < first) from = first;
             if (to > last) to = last;
-            for (ptrdiff_t ox = from; ox < to; ox++) {
-              T v = plane[offset + ox * w->stride];
-              int wins = v > largest[ox - first] || v != v;
-              largest[ox - first] = wins ? v : largest[ox - first];
-              place[ox - first] = wins ? (int32_t)(offset + ox * w->stride) : place[ox - first];
-            }
+            // A stride that the compiler knows makes vectors of this.
+            if (w->stride == 2)
+              NAME(find_larger)(plane, offset, 2, first, from, to, largest, place);
+            else
+              NAME(find_larger)(plane, offset, w->stride, first, from, to, largest, place);
           }
         }
         for (ptrdiff_t ox = first; ox < last; ox++) out[place[ox - first]] += *gradient++;
