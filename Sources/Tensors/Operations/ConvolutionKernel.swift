@@ -45,7 +45,7 @@ public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
       return .blas
     #else
       guard Scalar.self == Float.self else { return .blas }
-      let pays = min(geometry.channels, outputChannels) >= 32
+      let pays = min(geometry.channels, outputChannels) >= 16
       return pays && ConvolutionAlgorithm.winograd.applies(to: geometry, Scalar.self) ? .winograd : .direct
     #endif
   }
