@@ -178,6 +178,19 @@ class SmallNetwork(nn.Module):
         return classify(self, self.layer3(self.layer2(self.layer1(x))))
 
 
+class Head(nn.Module):
+    """head-fastmpn and its like: from the last features of a ResNet-18 to logits."""
+
+    input_shape = (512, 14, 14)
+
+    def __init__(self, name, dimension=256, classes=1000):
+        super().__init__()
+        add_head(self, name.partition("-")[2], self.input_shape[0], dimension, classes, "fc")
+
+    def forward(self, x):
+        return classify(self, x)
+
+
 def add_head(network, head, channels, dimension, classes, classifier):
     network.head, network.classifier = head, classifier
     if head:
@@ -202,6 +215,8 @@ def classify(network, x):
 
 
 def make_network(name, **arguments):
-    """The network of either family with this name."""
+    """The network of either family with this name, or a head."""
+    if name.startswith("head-"):
+        return Head(name, **arguments)
     depth = int(name.partition("-")[0].removeprefix("resnet"))
     return Network(name, **arguments) if depth in STAGES else SmallNetwork(name, **arguments)

@@ -80,10 +80,13 @@ struct ZooEval: ParsableCommand {
   @Flag(
     help: ArgumentHelp(
       "Time each step of the network instead of evaluating it.",
-      discussion: "GFLOP/s count multiply-adds as papers do: an algorithm that needs fewer exceeds the processor's peak."))
+      discussion:
+        "GFLOP/s count multiply-adds as papers do: an algorithm that needs fewer exceeds the processor's peak."))
   var explain = false
 
-  @Option(help: ArgumentHelp("How to convolve wherever it applies: winograd, direct or blas.  (default: the fastest)", valueName: "name"))
+  @Option(
+    help: ArgumentHelp(
+      "How to convolve wherever it applies: winograd, direct or blas.  (default: the fastest)", valueName: "name"))
   var algorithm: ConvolutionAlgorithm?
 
   @Flag(help: "List all networks.")

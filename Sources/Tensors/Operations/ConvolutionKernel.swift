@@ -77,7 +77,8 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
     let taps = weight.shape[2] * weight.shape[3]
     self.init(
       weight, for: geometry, outputChannels: weight.shape[0], strides: (weight.shape[1] * taps, taps), flipped: false,
-      scale: scale, algorithm: algorithm.flatMap { $0.applies(to: geometry, Scalar.self) ? $0 : nil }
+      scale: scale,
+      algorithm: algorithm.flatMap { $0.applies(to: geometry, Scalar.self) ? $0 : nil }
         ?? .best(geometry, outputChannels: weight.shape[0], for: Scalar.self))
   }
 
@@ -92,13 +93,14 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
     switch algorithm {
     case .blas:
       precondition(!flipped, "weights for BLAS stay as they are")
-      tensor = scale.map { scale in
-        Tensor(weight.shape) {
-          multiplyRows(
-            weight.pointer, by: scale.pointer, into: $0.baseAddress!, rows: outputChannels,
-            columns: weight.scalarCount / max(outputChannels, 1))
-        }
-      } ?? weight
+      tensor =
+        scale.map { scale in
+          Tensor(weight.shape) {
+            multiplyRows(
+              weight.pointer, by: scale.pointer, into: $0.baseAddress!, rows: outputChannels,
+              columns: weight.scalarCount / max(outputChannels, 1))
+          }
+        } ?? weight
     case .direct:
       tensor = Tensor([covpool_packed_weights_size(&window, outputChannels)]) { packed in
         covpool_pack_weights(
