@@ -45,10 +45,10 @@ let tools: [Target] = [
 let tests: [Target] = [
   .target(name: "TestSupport", dependencies: ["NeuralNetworks"], path: "Tests/TestSupport"),
   .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "TestSupport"]),
-  .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
+  .testTarget(name: "TensorsTests", dependencies: ["Tensors", "Kernels", "TestSupport"]),
   .testTarget(name: "NeuralNetworksTests", dependencies: ["NeuralNetworks", "TestSupport"]),
   .testTarget(
-    name: "CovariancePoolingTests", dependencies: ["CovariancePooling", "TestSupport"],
+    name: "CovariancePoolingTests", dependencies: ["CovariancePooling", "Kernels", "TestSupport"],
     resources: [.copy("Resources")]),
   .testTarget(name: "InferenceTests", dependencies: ["Inference", "NeuralNetworks", "TestSupport"]),
   .testTarget(

@@ -39,7 +39,7 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgo
         (scale, bias) = norm.affine(
           weight: parameters[0], bias: parameters[1], mean: parameters[2], variance: parameters[3])
         (last, output) = (reader, trace.steps[reader].output)
-        label.operations.append("BatchNorm")
+        label.operations.append(trace.steps[reader].operation.name)
       }
     }
     if let reader = soleReader(output), trace.steps[reader].operation is Addition {
@@ -47,13 +47,13 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgo
       let other = trace.steps[reader].inputs.first { $0 != output }
       if let other, leaf(other) == nil, other == trace.input || isReady(other, before: index) {
         residual = other
-        label.operations.append("Addition")
+        label.operations.append(trace.steps[reader].operation.name)
         (last, output) = (reader, trace.steps[reader].output)
       }
     }
     if let reader = soleReader(output), trace.steps[reader].operation is ReLU {
       relu = true
-      label.operations.append("ReLU")
+      label.operations.append(trace.steps[reader].operation.name)
       (last, output) = (reader, trace.steps[reader].output)
     }
     let weights = ConvolutionWeights(weight, scale: scale, for: geometry, algorithm: algorithm)

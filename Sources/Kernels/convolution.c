@@ -198,7 +198,7 @@ typedef struct {
 
 static kernels best_kernels(void) {
 #if defined(__x86_64__)
-  switch (processor_level()) {
+  switch (covpool_processor_level()) {
     case 2: return KERNELS(avx512);
     case 1: return KERNELS(avx2);
   }

@@ -4,6 +4,7 @@
 #define COVPOOL_CONVOLUTION_KERNELS_H
 
 #include "convolution.h"
+#include "processor.h"
 
 enum { tile = COVPOOL_TILE, panel = COVPOOL_PANEL, lanes = 16 };
 
@@ -39,17 +40,5 @@ typedef struct {
 
 /// Those for this processor.
 block_kernels covpool_block_kernels(void);
-
-/// 2 for AVX-512, 1 for AVX2, 0 for all else.
-static inline int processor_level(void) {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd"))
-    return 2;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) return 1;
-#endif
-  return 0;
-}
 
 #endif

@@ -34,7 +34,7 @@ void covpool_linear(const float *x, ptrdiff_t batch, const float *w, ptrdiff_t f
     for (ptrdiff_t o = first; o < last; o += block_rows) {
       ptrdiff_t end = least(o + block_rows, last);
 #if defined(__x86_64__)
-      switch (processor_level()) {
+      switch (covpool_processor_level()) {
         case 2: add_products_avx512(x + i, batch, w + i, features, count, outputs, o, end, y); continue;
         case 1: add_products_avx2(x + i, batch, w + i, features, count, outputs, o, end, y); continue;
       }

@@ -30,8 +30,8 @@ typedef struct {
 
 static block_steps best_steps(void) {
 #if defined(__x86_64__)
-  if (processor_level() >= 2) return (block_steps){scale_avx512, combine_avx512};
-  if (processor_level() == 1) return (block_steps){scale_avx2, combine_avx2};
+  if (covpool_processor_level() >= 2) return (block_steps){scale_avx512, combine_avx512};
+  if (covpool_processor_level() == 1) return (block_steps){scale_avx2, combine_avx2};
 #endif
   return (block_steps){scale_baseline, combine_baseline};
 }

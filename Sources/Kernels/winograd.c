@@ -154,8 +154,8 @@ typedef struct {
 
 static transforms best_transforms(void) {
 #if defined(__x86_64__)
-  if (processor_level() >= 2) return TRANSFORMS(avx512);
-  if (processor_level() == 1) return TRANSFORMS(avx2);
+  if (covpool_processor_level() >= 2) return TRANSFORMS(avx512);
+  if (covpool_processor_level() == 1) return TRANSFORMS(avx2);
 #endif
   return TRANSFORMS(baseline);
 }

@@ -202,4 +202,17 @@ func writeNetwork(
     #expect(ImageNet.classNames[0] == "tench" && ImageNet.indexOfWordNetID["n01440764"] == 0)
     #expect(ImageNet.indexOfWordNetID["n15075141"] == 999)
   }
+
+  @Test func `A plan that gives a checkpoint's pages back leaves the network as it was`() throws {
+    let path = try #require(Zoo.checkpointInTheBox("resnet20-fastmpn"))
+    let entry = try Zoo.entry(named: "resnet20-fastmpn")
+    let (network, report) = try ResNet<Float>.load(entry.configuration, from: path)
+    let before = network.tensors.map { $0.tensor.copy().scalars }
+    let shape: Shape = [1, network.configuration.inputChannels, 32, 32]
+    let image = Tensor<Float>(shape, unit("image", count: shape.scalarCount))
+    let first = Plan(network.trace(input: shape))(image)
+    #expect(network.tensors.map(\.tensor.scalars) == before)
+    #expect(Plan(network.trace(input: shape))(image).scalars == first.scalars)
+    #expect(report.missing.isEmpty)
+  }
 }

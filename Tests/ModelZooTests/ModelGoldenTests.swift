@@ -59,6 +59,26 @@ private struct ModelGoldens: Decodable {
   }
 }
 
+@Suite(.serialized) struct AlgorithmGoldenTests {
+  @Test(arguments: ConvolutionAlgorithm.allCases)
+  private func `A network's logits are the reference's by every algorithm`(_ algorithm: ConvolutionAlgorithm) throws {
+    let rows = ModelGoldens.rows.filter { $0.inputSize < 100 }
+    #expect(!rows.isEmpty)
+    for row in rows {
+      let network = hashFilled(try row.configuration)
+      let plan = Plan(network.trace(input: [1, 3, row.inputSize, row.inputSize]), algorithm: algorithm)
+      let image = hashImage(batch: row.batch, size: row.inputSize)
+      let scores = row(plan(image), 0)
+      let shown = stride(from: 0, to: scores.count, by: 25).map { scores[$0] }
+      #expect(largestError(shown, row.logits[0]) <= tolerance * row.logitsScale)
+      let used = Set(plan.profile(image, runs: 1).compactMap(\.algorithm))
+      #if !DEBUG
+        #expect(used == (algorithm == .winograd ? [.winograd, .direct] : [algorithm]))
+      #endif
+    }
+  }
+}
+
 extension ModelGoldens.Row {
   fileprivate func callAsFunction(_ tensor: Tensor<Float>, _ image: Int) -> [Float] {
     let width = tensor.shape[1]

@@ -53,6 +53,31 @@ private let tolerance = 1e-7
     #expect(gradientError(at: [x]) { probe($0[0].globalAverage()) } < tolerance)
   }
 
+  @Test func `The gradient of a maximum goes to the first of equals, to NaN, and never into the padding`() {
+    let window = Window(height: 3, width: 3, stride: 2, padding: .symmetric(1))
+    func gradient(_ scalars: [Float], _ shape: Shape) -> [Float] {
+      valueWithGradients(at: [Tensor(shape, scalars)]) { probe(MaxPooling2d(window).applied(to: $0[0])) }.gradients[0]
+        .scalars
+    }
+    let weights = unit("direction", count: 4)
+    // Windows begin at rows and columns −1 and 1 of a 4 × 4 plane.
+    #expect(
+      gradient([Float](repeating: -.infinity, count: 16), [1, 1, 4, 4]) == [
+        weights[0], weights[1], 0, 0, weights[2], weights[3], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+      ])
+    var x = [Float](repeating: 2, count: 16)
+    x[10] = .nan
+    let found = gradient(x, [1, 1, 4, 4])
+    #expect(found[10] == weights[3] && found[0] == weights[0] && found[1] == weights[1] && found[4] == weights[2])
+    #expect(MaxPooling2d(window).applied(to: Tensor<Float>([1, 1, 4, 4], x)).scalars[3].isNaN)
+    // More outputs in a row than are looked at together.
+    let wide = unit("wide", count: 2 * 5 * 301)
+    let want = valueWithGradients(at: [Tensor<Double>([1, 2, 5, 301], wide.map(Double.init))]) {
+      probe(MaxPooling2d(window).applied(to: $0[0]))
+    }
+    #expect(largestError(gradient(wide, [1, 2, 5, 301]), want.gradients[0].scalars) < 1e-6)
+  }
+
   @Test func `Linear map, softmax, channel convolution, padding shortcut, channel scale`() {
     let linear = [tensor([3, 4]), tensor([5, 4], "w"), tensor([5], "b")]
     #expect(gradientError(at: linear) { probe(LinearMap().applied(to: $0)) } < tolerance)

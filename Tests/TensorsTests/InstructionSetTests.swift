@@ -1,0 +1,59 @@
+import Kernels
+import TestSupport
+import Tensors
+import Testing
+
+/// Calls `body` with no better vector instructions than those of `level`; the same as usual on processors without them.
+private func limited<Result>(to level: Int, _ body: () -> Result) -> Result {
+  covpool_limit_processor_level(Int32(level))
+  defer { covpool_limit_processor_level(2) }
+  return body()
+}
+
+private func doubles(_ shape: Shape, _ name: String) -> Tensor<Double> {
+  Tensor(shape, unit(name, count: shape.scalarCount).map(Double.init))
+}
+
+private func floats(_ x: Tensor<Double>) -> Tensor<Float> { Tensor(x.shape, x.scalars.map(Float.init)) }
+
+/// The kernels for each class of processor against double precision.
+@Suite(.serialized) struct InstructionSetTests {
+  /// Batch, input channels, height, width, output channels, kernel, stride, padding.
+  private static let convolutions: [[Int]] = [
+    [2, 19, 14, 14, 24, 3, 1, 1], [1, 16, 5, 9, 17, 3, 1, 1], [3, 33, 7, 7, 16, 3, 1, 0], [1, 16, 1, 1, 16, 3, 1, 1],
+    [2, 48, 30, 18, 20, 3, 1, 2], [2, 5, 23, 17, 13, 7, 2, 3], [3, 40, 14, 14, 9, 1, 1, 0], [1, 12, 9, 9, 30, 1, 2, 0],
+    [17, 16, 6, 6, 40, 3, 2, 1],
+  ]
+
+  @Test(arguments: 0...2, convolutions)
+  func `A convolution and its gradients`(_ level: Int, _ sizes: [Int]) {
+    let x = doubles([sizes[0], sizes[1], sizes[2], sizes[3]], "x")
+    let w = doubles([sizes[4], sizes[1], sizes[5], sizes[5]], "w")
+    let convolution = Convolution2d(stride: sizes[6], padding: .symmetric(sizes[7]))
+    let want = valueWithGradients(at: [x, w]) { probe(convolution.applied(to: $0[0], $0[1])) }
+    let result = convolution.applied(to: x, w)
+    let got = limited(to: level) {
+      (
+        convolution.applied(to: floats(x), floats(w)),
+        valueWithGradients(at: [floats(x), floats(w)]) { probe(convolution.applied(to: $0[0], $0[1])) }
+      )
+    }
+    // Of the largest number: Winograd's method costs a digit.
+    #expect(largestError(got.0.scalars, result.scalars) <= 2e-5 * largest(result))
+    for (mine, reference) in zip(got.1.gradients, want.gradients) {
+      #expect(largestError(mine.scalars, reference.scalars) <= 2e-5 * largest(reference))
+    }
+  }
+
+  @Test(arguments: 0...2, [[1, 1, 1], [2, 7, 5], [3, 1500, 4], [8, 2049, 26], [13, 1024, 3], [64, 100, 50]])
+  func `A fully connected layer`(_ level: Int, _ sizes: [Int]) {
+    let (x, w, bias) = (
+      doubles([sizes[0], sizes[1]], "x"), doubles([sizes[2], sizes[1]], "w"), doubles([sizes[2]], "bias")
+    )
+    let want = LinearMap().applied(to: x, w, bias)
+    let got = limited(to: level) { LinearMap().applied(to: floats(x), floats(w), floats(bias)) }
+    #expect(largestError(got.scalars, want.scalars) <= 4e-6 * max(largest(want), 1))
+  }
+
+  private func largest(_ x: Tensor<Double>) -> Double { x.scalars.reduce(0) { max($0, abs($1)) } }
+}
