@@ -40,10 +40,12 @@ endef
 format:
 	$(SWIFT) format --in-place --recursive Package.swift Sources Tests Examples
 
-# These time this package and PyTorch in one run; PyTorch goes into an environment of its own, .venv-peers.
+# These time this package and its peers by turns; the peers go into an environment of their own, .venv-peers. `benchmark`
+# takes half an hour; ARGUMENTS="--rounds 1" is quicker.
 benchmark: libraries peers
 	$(SWIFT) build -c release --product zoo-eval
 	.venv-peers/bin/python Benchmarks/Peers/compare.py .build/release/zoo-eval $(ARGUMENTS)
+	.venv-peers/bin/python Benchmarks/Peers/aspects.py .build/release/zoo-eval $(ARGUMENTS)
 
 training-benchmark: libraries peers
 	$(SWIFT) build -c release --product training-step
