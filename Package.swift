@@ -36,19 +36,19 @@ let tools: [Target] = [
     dependencies: ["Training", "Console", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
   .executableTarget(
     name: "training-step",
-    dependencies: ["ModelZoo", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+    dependencies: ["ModelZoo", "Console", .product(name: "ArgumentParser", package: "swift-argument-parser")],
     path: "Benchmarks/TrainingStep"),
   .executableTarget(name: "classify", dependencies: ["ModelZoo"], path: "Examples/classify"),
   .executableTarget(name: "custom-operation", dependencies: ["ModelZoo"], path: "Examples/custom-operation"),
 ]
 
 let tests: [Target] = [
-  .target(name: "TestSupport", dependencies: ["NeuralNetworks"], path: "Tests/TestSupport"),
+  .target(name: "TestSupport", dependencies: ["NeuralNetworks", "Kernels"], path: "Tests/TestSupport"),
   .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "TestSupport"]),
-  .testTarget(name: "TensorsTests", dependencies: ["Tensors", "Kernels", "TestSupport"]),
+  .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
   .testTarget(name: "NeuralNetworksTests", dependencies: ["NeuralNetworks", "TestSupport"]),
   .testTarget(
-    name: "CovariancePoolingTests", dependencies: ["CovariancePooling", "Kernels", "TestSupport"],
+    name: "CovariancePoolingTests", dependencies: ["CovariancePooling", "TestSupport"],
     resources: [.copy("Resources")]),
   .testTarget(name: "InferenceTests", dependencies: ["Inference", "NeuralNetworks", "TestSupport"]),
   .testTarget(

@@ -27,11 +27,11 @@ options = arguments.parse_args()
 rows = []
 
 
-def report(aspect, network, batch, ours, unit, other, theirs, larger_is_better=True):
+def report(aspect, network, batch, ours, unit, other, theirs, larger_is_better=True, threads=options.threads):
     """A row from the values of all rounds: the medians, and the median and the worst of the rounds' ratios."""
     ratios = [a / b if larger_is_better else b / a for a, b in zip(ours, theirs)]
     rows.append(dict(
-        aspect=aspect, network=network, batch=batch, threads=options.threads, value=f"{statistics.median(ours):.4g}",
+        aspect=aspect, network=network, batch=batch, threads=threads, value=f"{statistics.median(ours):.4g}",
         unit=unit, compared_with=other, other_value=f"{statistics.median(theirs):.4g}",
         ratio=round(statistics.median(ratios), 3), ratio_lowest=round(min(ratios), 3), rounds=options.rounds,
         processor=processor(), pytorch=torch.__version__))
@@ -56,7 +56,7 @@ def pictures(count, folder):
 
 
 def head(folder):
-    """From 512 × 14 × 14 features to logits."""
+    """From 512 × 14 × 14 features to logits: here the steps of a ResNet-18 from the reduction on, there a module of its own."""
     weights, batch = saved("head-fastmpn", folder), 8
     peer = Peer("pytorch", "head-fastmpn", weights, folder / "head.onnx", batch, options.threads, 1)
     ours, theirs = [], []
@@ -93,7 +93,7 @@ def scaling(model, folder):
     for _ in range(options.rounds):
         one.append(speed(model, folder, batch_size=8, threads=1))
         two.append(speed(model, folder, batch_size=8, threads=2))
-    report("two threads", model, 8, two, "images/s", "one thread", one)
+    report("two threads", model, 8, two, "images/s", "one thread", one, threads=2)
 
 
 def batches(model, folder):

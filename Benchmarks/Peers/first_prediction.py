@@ -12,8 +12,9 @@ from networks import make_network
 
 model, weights, picture, threads = sys.argv[1:]
 torch.set_num_threads(int(threads))
-network = make_network(model)
-network.load_state_dict(torch.load(weights, mmap=True))
+with torch.device("meta"):  # what is loaded need not be filled first
+    network = make_network(model)
+network.load_state_dict(torch.load(weights, mmap=True), assign=True)
 network.eval()
 pixels = Image.open(picture).convert("RGB").resize((256, 256), Image.BILINEAR).crop((16, 16, 240, 240))
 x = (numpy.asarray(pixels, dtype=numpy.float32) / 255 - [.485, .456, .406]) / [.229, .224, .225]

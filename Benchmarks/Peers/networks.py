@@ -79,7 +79,7 @@ class CovarianceHead(nn.Module):
     def __init__(self, kind, dimension):
         super().__init__()
         self.kind, self.uniform, self.rate = kind, None, None
-        self.register_buffer("triangle", torch.triu_indices(dimension, dimension), persistent=False)
+        self.register_buffer("triangle", torch.triu_indices(dimension, dimension, device="cpu"), persistent=False)
 
     def forward(self, x, attention=None):
         if self.kind == "dropcov" and self.training:

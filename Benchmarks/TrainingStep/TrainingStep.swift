@@ -1,4 +1,5 @@
 import ArgumentParser
+import Console
 import Foundation
 import ModelZoo
 
@@ -37,12 +38,9 @@ struct TrainingStep: ParsableCommand {
       if step >= 2 { times.append(Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18) }
     }
     let median = times.sorted()[times.count / 2]
-    let memory =
-      try String(contentsOfFile: "/proc/self/status", encoding: .utf8).split(separator: "\n")
-      .first { $0.hasPrefix("VmHWM") }.flatMap { Double($0.split(separator: " ").dropLast().last ?? "") } ?? 0
     let values: [String: Any] = [
       "model": model, "batchSize": batchSize, "imagesPerSecond": Double(batchSize) / median,
-      "peakMemoryMB": memory * 1024 / 1e6, "blas": BLASInfo.current.version, "kernel": BLASInfo.current.kernel,
+      "peakMemoryMB": Output.peakMemoryMB, "blas": BLASInfo.current.version, "kernel": BLASInfo.current.kernel,
     ]
     print(String(decoding: try JSONSerialization.data(withJSONObject: values, options: .sortedKeys), as: UTF8.self))
   }

@@ -47,7 +47,7 @@ public struct NewtonSchulz: TensorOperation {
 
   public func apply<Scalar>(_ inputs: [Tensor<Scalar>], needsGradient: [Bool]) -> Application<Scalar> {
     let (batch, d) = (inputs[0].shape[0], inputs[0].shape[1])
-    let size = SymmetricProducts<Scalar>(size: d).scalarCount
+    let size = products(of: Scalar.self, size: d).scalarCount
     let kept = 2 * iterations * size
     let saved = Tensor<Scalar>(shape: [batch, kept], storage: TensorStorage(count: batch * kept))
     let output = Tensor<Scalar>(inputs[0].shape) { result in
@@ -74,7 +74,7 @@ public struct NewtonSchulz: TensorOperation {
   public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
     let shape = application.inputs[0].shape
     let (batch, d) = (shape[0], shape[1])
-    let size = SymmetricProducts<Scalar>(size: d).scalarCount
+    let size = products(of: Scalar.self, size: d).scalarCount
     let kept = 2 * iterations * size
     let (sigma, root, saved) = (
       application.inputs[0].pointer, application.output.pointer, application.saved[0].pointer
@@ -93,6 +93,14 @@ public struct NewtonSchulz: TensorOperation {
     ]
   }
 
+  /// Rounding grows about tenfold with each iteration after the eighth if triangles are mirrored; until then results are
+  /// as exact as with full products.
+  private func products<Scalar: RealScalar>(
+    of _: Scalar.Type = Scalar.self, size d: Int, over pool: WorkerPool? = nil
+  ) -> SymmetricProducts<Scalar> {
+    SymmetricProducts(size: d, over: pool, isExact: iterations > 8)
+  }
+
   /// Calls `body` for each sample, with products by a thread of its own where there are enough samples, otherwise one
   /// sample after another with each product shared out.
   private func forEachSample<Scalar: RealScalar>(
@@ -100,9 +108,9 @@ public struct NewtonSchulz: TensorOperation {
   ) {
     let pool = WorkerPool.shared
     if batch >= pool.width {
-      pool.forEach(batch) { body($0, SymmetricProducts(size: d)) }
+      pool.forEach(batch) { body($0, products(size: d)) }
     } else {
-      for sample in 0..<batch { body(sample, SymmetricProducts(size: d, over: pool)) }
+      for sample in 0..<batch { body(sample, products(size: d, over: pool)) }
     }
   }
 

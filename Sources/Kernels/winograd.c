@@ -232,7 +232,7 @@ void covpool_winograd_outputs(const covpool_convolution *job, ptrdiff_t first, p
 
 enum { block_channels = COVPOOL_WINOGRAD_BLOCK };
 
-// Columns are [point][panel of 32 channels][tile][32], rows [point][panel of 8 outputs][tile][8], sums [point][output]
+// Columns are [point][panel of 32 channels][tile][32], the last panel [tile][16] if that is enough, rows [point][panel of 8 outputs][tile][8], sums [point][output]
 // [channel], numbers of channels rounded up.
 static ptrdiff_t columns_stride(const covpool_window *w, ptrdiff_t count) {
   return round_up(w->channels, tile) * count + lanes;
@@ -267,14 +267,14 @@ void covpool_winograd_columns(const covpool_convolution *job, ptrdiff_t first, p
   transforms best = best_transforms();
   float points_of[points * turned_stride] __attribute__((aligned(64))) = {0};
   ptrdiff_t channel = block * block_channels, there = least(block_channels, w->channels - channel);
-  float *panel_start = columns + channel / tile * tile * count + channel % tile;
+  ptrdiff_t begin = channel / tile * tile, width = w->channels - begin > lanes ? tile : lanes;
   for (ptrdiff_t position = 0; position < count; position += lanes) {
     tile_group group = find_group(w, first + position, count - position);
     find_pieces(&group, w->channels, w->height, w->width, w->pad_top, w->pad_left, 6);
     for (ptrdiff_t c = 0; c < there; c++) best.inputs(job, &group, channel + c, turned_stride, points_of + c * lanes);
     for (int p = 0; p < points; p++)
-      best.transpose(points_of + p * turned_stride, least(lanes, count - position), tile, panel,
-                     panel_start + p * columns_stride(w, count) + position * tile);
+      best.transpose(points_of + p * turned_stride, least(lanes, count - position), width, panel,
+                     columns + p * columns_stride(w, count) + begin * count + channel % tile + position * width);
   }
 }
 
@@ -303,11 +303,17 @@ void covpool_winograd_sum(const covpool_convolution *job, ptrdiff_t count, ptrdi
   columns += point * columns_stride(w, count);
   rows += point * rows_stride(job->out_channels, count);
   sums += point * gradient_sums_stride(w, job->out_channels);
-  for (ptrdiff_t c = 0; c < channels; c += tile)
-    for (ptrdiff_t o = 0; o < outputs; o += panel) {
+  for (ptrdiff_t c = 0; c < channels; c += tile) {
+    int is_narrow = w->channels - c <= lanes;
+    for (ptrdiff_t o = 0; o < outputs; o += is_narrow ? 2 * panel : panel) {
       target to = {.y = sums + o * channels + c, .stride = channels, .accumulates = accumulates};
-      kernels.multiply(count, rows + o * count, columns + c * count, &to);
+      if (is_narrow)
+        kernels.multiply_narrow(count, (int)least(2, (outputs - o) / panel), rows + o * count, count * panel,
+                                columns + c * count, &to);
+      else
+        kernels.multiply(count, rows + o * count, columns + c * count, &to);
     }
+  }
 }
 
 void covpool_winograd_weight_gradient(const covpool_convolution *job, const float *sums, ptrdiff_t first, ptrdiff_t last,

@@ -99,7 +99,7 @@ TARGET static void NAMED(group_inputs)(const covpool_convolution *job, const til
   ptrdiff_t size = w->height * w->width;
   const float *planes = job->x + channel * size;
   // For a segment's last tile, the two columns right of those that belong to it.
-  float right[6][2][lanes] __attribute__((aligned(64)));
+  float right[6][2][lanes] __attribute__((aligned(64))) = {{{0}}};
   for (int s = 0; s < group->count; s++) {
     const segment *at = &group->segments[s];
     ptrdiff_t column = at->x - w->pad_left + side * at->count, y = at->y - w->pad_top, last = at->lane + at->count - 1;

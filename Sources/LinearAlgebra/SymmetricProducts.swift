@@ -10,12 +10,15 @@ package struct SymmetricProducts<Scalar: RealScalar> {
   private let isPaneled: Bool
 
   /// Products of matrices with `size` rows and columns, each shared out over `pool` if there is one.
-  package init(size: Int, over pool: WorkerPool? = nil) {
+  /// - Parameter isExact: whether every product must be what its two factors give. Panels take a left factor for symmetric
+  ///   and mirror one triangle of the result, which rounding makes a slightly different matrix: a long coupled iteration,
+  ///   which is stable for true products only, would diverge.
+  package init(size: Int, over pool: WorkerPool? = nil, isExact: Bool = false) {
     (self.size, self.pool) = (size, pool)
     #if DEBUG
       isPaneled = false  // the compiler leaves the kernels as slow as they are written
     #else
-      isPaneled = Scalar.self == Float.self
+      isPaneled = Scalar.self == Float.self && !isExact
     #endif
   }
 

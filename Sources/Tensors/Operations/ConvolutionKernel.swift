@@ -36,7 +36,8 @@ public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
 
   /// The algorithm for weights that are used again and again.
   ///
-  /// Winograd's method wherever it applies and there are enough channels to pay for its transforms.
+  /// Winograd's method wherever it applies and there are enough channels to pay for its transforms. A single image of 7×7
+  /// pixels would be better off without it, having 4 tiles for 16 lanes; from the second image on it is not.
   static func best<Scalar: RealScalar>(
     _ geometry: covpool_window, outputChannels: Int, for _: Scalar.Type
   ) -> ConvolutionAlgorithm {
@@ -199,7 +200,7 @@ private func convolveRunsTogether(_ job: covpool_convolution) {
   // larger than that.
   let bytesPerTile = 4 * Int(COVPOOL_WINOGRAD_POINTS) * (channels + panels * panelSize)
   let budget = max(3 << 20, 4 * Int(COVPOOL_WINOGRAD_POINTS) * channels * outputs)
-  let length = max(tileSize, min(tiles, budget / bytesPerTile) / tileSize * tileSize)
+  let length = min(tiles, max(tileSize, budget / bytesPerTile / tileSize * tileSize))
   let inputsSize = covpool_winograd_inputs_size(&window, length)
   // Without other threads, one piece of each phase; otherwise enough that none waits long.
   let shares = pool.width == 1 ? 1 : 2 * pool.width

@@ -21,7 +21,7 @@ public struct LinearMap: TensorOperation {
     let (x, weight, y) = (inputs[0].pointer, inputs[1].pointer, result.baseAddress!)
     let bias = inputs.count == 3 ? inputs[2].pointer : nil
     // Reading the weights is what takes time: each thread reads its own rows, once for the batch.
-    let pieces = min(outputs, WorkerPool.shared.width * max(1, outputs * features >> 21))
+    let pieces = min(outputs, WorkerPool.shared.width * max(1, (outputs * features) >> 21))
     WorkerPool.shared.forEach(pieces) { piece in
       let rows = piece * outputs / pieces..<(piece + 1) * outputs / pieces
       if readsWeightsOnce(batch, Scalar.self) {
