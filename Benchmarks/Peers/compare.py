@@ -35,6 +35,18 @@ options = arguments.parse_args()
 output = pathlib.Path(options.output)
 
 
+def save_random_network(model, path):
+    """Random weights, the classifier's scaled so that logits have a deviation of 1: of others only one class would be left in
+    the probabilities that are compared."""
+    torch.manual_seed(0)
+    network = make_network(model).eval()
+    with torch.no_grad():
+        deviation = network(torch.rand(2, 3, 224, 224) * 4 - 2).std()
+        network.fc.weight /= deviation
+        network.fc.bias /= deviation
+    torch.save(network.state_dict(), path)
+
+
 def our_probabilities(model, weights, folder):
     """zoo-eval's five likeliest classes of four pictures, and the tensors that the pictures become."""
     pictures = folder / "pictures"
@@ -122,9 +134,8 @@ rows = []
 with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     for model in options.models.split(","):
-        torch.manual_seed(0)
         weights, onnx = folder / f"{model}.pth", folder / f"{model}.onnx"
-        torch.save(make_network(model).state_dict(), weights)
+        save_random_network(model, weights)
         run(sys.executable, here / "export_onnx.py", model, weights, onnx)
         ours = our_probabilities(model, weights, folder)
         for batch in map(int, options.batches.split(",")):

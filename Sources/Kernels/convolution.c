@@ -4,8 +4,8 @@
 
 #include "convolution_kernels.h"
 
-// Products of one block of input channels. The 64 KB of a tile's columns come from the second-level cache quickly enough;
-// fewer would have outputs read and written more often.
+// Products of one block of input channels. The 64 KB of a tile's columns come from the second-level cache quickly
+// enough; fewer would have outputs read and written more often.
 enum { block_limit = 512 };
 
 static ptrdiff_t taps_of(const covpool_window *w) { return w->kernel_height * w->kernel_width; }
@@ -179,8 +179,8 @@ typedef struct {
                     float *out);
   void (*pack_tile)(const covpool_window *w, const slab *from, ptrdiff_t channels, const run *runs, int count,
                     ptrdiff_t width, float *out);
-  /// Copies `rows` rows of the runs' pixels from a tensor [.., channels, pixels], where they begin at `starts`, to rows of
-  /// `width`, and back.
+  /// Copies `rows` rows of the runs' pixels from a tensor [.., channels, pixels], where they begin at `starts`, to rows
+  /// of `width`, and back.
   void (*gather)(const float *tensor, ptrdiff_t pixels, const ptrdiff_t *starts, const run *runs, int count,
                  ptrdiff_t rows, ptrdiff_t width, float *out);
   void (*scatter)(const float *from, ptrdiff_t width, ptrdiff_t pixels, const ptrdiff_t *starts, const run *runs,
@@ -189,18 +189,21 @@ typedef struct {
   block_kernels block;
 } kernels;
 
-#define KERNELS(name)                                                                                             \
-  (kernels) {                                                                                                     \
-    make_slab_##name, pack_tile_##name, gather_##name, scatter_##name, sum_gradients_##name, {                    \
-      multiply_##name, multiply_narrow_##name, multiply_paneled_##name, transpose_##name                          \
-    }                                                                                                             \
+#define KERNELS(name)                                                                                                  \
+  (kernels) {                                                                                                          \
+    .make_slab = make_slab_##name, .pack_tile = pack_tile_##name, .gather = gather_##name, .scatter = scatter_##name,  \
+    .sum_gradients = sum_gradients_##name,                                                                             \
+    .block = {.multiply = multiply_##name,                                                                             \
+              .multiply_narrow = multiply_narrow_##name,                                                               \
+              .multiply_paneled = multiply_paneled_##name,                                                             \
+              .transpose = transpose_##name}                                                                           \
   }
 
 static kernels best_kernels(void) {
 #if defined(__x86_64__)
   switch (covpool_processor_level()) {
-    case 2: return KERNELS(avx512);
-    case 1: return KERNELS(avx2);
+  case 2: return KERNELS(avx512);
+  case 1: return KERNELS(avx2);
   }
 #endif
   return KERNELS(baseline);

@@ -8,7 +8,9 @@
 
 enum { tile = COVPOOL_TILE, panel = COVPOOL_PANEL, lanes = 16 };
 
+/// Before a loop whose number of rounds is a constant when the compiler comes to it.
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define UNROLL_FOR(i, count) UNROLL for (int i = 0; i < (count); i++)
 
 static inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 

@@ -35,8 +35,8 @@ TARGET static inline void NAMED(copy_row)(const float *row, ptrdiff_t width, ptr
   for (i = inside > before ? inside : before; i < count; i += lanes) *(NAMED(chunk) *)(out + i) = (NAMED(chunk)){0};
 }
 
-TARGET static slab NAMED(make_slab)(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t last, ptrdiff_t c0, ptrdiff_t c1,
-                      float *out) {
+TARGET static slab NAMED(make_slab)(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t last, ptrdiff_t c0,
+                                    ptrdiff_t c1, float *out) {
   const covpool_window *w = &job->window;
   ptrdiff_t s = w->stride, pixels = w->out_height * w->out_width;
   slab result = slab_shape(w, first, last);
@@ -74,9 +74,10 @@ TARGET static inline void NAMED(copy_few)(const float *from, ptrdiff_t count, fl
 #endif
 }
 
-/// Rows (channel, tap) of `width` pixels, 32 or 16. A run is copied 16 wide; what is too much is overwritten by the run after it.
-TARGET static void NAMED(pack_tile)(const covpool_window *w, const slab *from, ptrdiff_t channels, const run *runs, int count,
-                      ptrdiff_t width, float *out) {
+/// Rows (channel, tap) of `width` pixels, 32 or 16. A run is copied 16 wide; what is too much is overwritten by the run
+/// after it.
+TARGET static void NAMED(pack_tile)(const covpool_window *w, const slab *from, ptrdiff_t channels, const run *runs,
+                                    int count, ptrdiff_t width, float *out) {
   int exact = 0;
   for (int i = 0; i < count; i++) exact |= runs[i].is_exact;
   ptrdiff_t taps = taps_of(w);
@@ -117,8 +118,8 @@ TARGET static void NAMED(scatter)(const float *from, ptrdiff_t width, ptrdiff_t 
       NAMED(copy_few)(from + r * width + runs[i].start, runs[i].count, tensor + starts[i] + r * pixels);
 }
 
-/// `rows` output channels, 8 or 16, times `columns` pixels, `across` vectors of them at a time; from one k to the next a
-/// moves by `step`.
+/// `rows` output channels, 8 or 16, times `columns` pixels, `across` vectors of them at a time; from one k to the next
+/// a moves by `step`.
 TARGET static inline __attribute__((always_inline)) void NAMED(products)(int rows, int across, int columns,
                                                                          ptrdiff_t count, const float *a, int step,
                                                                          ptrdiff_t distance, const float *b,
@@ -127,12 +128,12 @@ TARGET static inline __attribute__((always_inline)) void NAMED(products)(int row
   typedef int32_t mask __attribute__((vector_size(VECTOR_BYTES), aligned(4)));
   enum { width = VECTOR_BYTES / 4 };
   // What is read and written at the end is on its way while the products are summed.
-  UNROLL for (int i = 0; i < rows; i++) {
+  UNROLL_FOR (i, rows) {
     __builtin_prefetch(to->y + i * to->stride, 1);
     __builtin_prefetch(to->y + i * to->stride + columns - 1, 1);
   }
   if (to->residual)
-    UNROLL for (int i = 0; i < rows; i++) {
+    UNROLL_FOR (i, rows) {
       __builtin_prefetch(to->residual + i * to->stride);
       __builtin_prefetch(to->residual + i * to->stride + lanes);
       __builtin_prefetch(to->residual + i * to->stride + columns - 1);
@@ -140,27 +141,27 @@ TARGET static inline __attribute__((always_inline)) void NAMED(products)(int row
   for (int column = 0; column < columns; column += width * across) {
     vector sum[2 * panel][ACROSS];
     float *y = to->y + column;
-    UNROLL for (int i = 0; i < rows; i++)
-    UNROLL for (int j = 0; j < across; j++)
-      sum[i][j] = to->accumulates ? *(const vector *)(y + i * to->stride + j * width) : (vector){0};
+    UNROLL_FOR (i, rows)
+      UNROLL_FOR (j, across)
+        sum[i][j] = to->accumulates ? *(const vector *)(y + i * to->stride + j * width) : (vector){0};
     const float *left = a, *right = b + column;
     for (ptrdiff_t k = 0; k < count; k++, left += step, right += columns) {
       __builtin_prefetch(left + 64 * step);
       if (rows > panel) __builtin_prefetch(left + distance + 64 * step);
       vector x[ACROSS];
-      UNROLL for (int j = 0; j < across; j++) x[j] = *(const vector *)(right + j * width);
-      UNROLL for (int i = 0; i < rows; i++)
-      UNROLL for (int j = 0; j < across; j++) sum[i][j] += left[i < panel ? i : distance + i - panel] * x[j];
+      UNROLL_FOR (j, across) x[j] = *(const vector *)(right + j * width);
+      UNROLL_FOR (i, rows)
+        UNROLL_FOR (j, across) sum[i][j] += left[i < panel ? i : distance + i - panel] * x[j];
     }
     const float *residual = to->residual ? to->residual + column : 0;
-    UNROLL for (int i = 0; i < rows; i++)
-    UNROLL for (int j = 0; j < across; j++) {
-      vector v = sum[i][j];
-      if (to->bias) v += to->bias[i];
-      if (residual) v += *(const vector *)(residual + i * to->stride + j * width);
-      if (to->relu) v = (vector)((mask)v & ~(mask)(v < 0));  // NaN stays NaN
-      *(vector *)(y + i * to->stride + j * width) = v;
-    }
+    UNROLL_FOR (i, rows)
+      UNROLL_FOR (j, across) {
+        vector v = sum[i][j];
+        if (to->bias) v += to->bias[i];
+        if (residual) v += *(const vector *)(residual + i * to->stride + j * width);
+        if (to->relu) v = (vector)((mask)v & ~(mask)(v < 0));  // NaN stays NaN
+        *(vector *)(y + i * to->stride + j * width) = v;
+      }
   }
 }
 
@@ -196,30 +197,32 @@ TARGET static void NAMED(sum_gradients)(const slab_rows *a, const float *gradien
   // With one vector across, two pixels at a time: eight sums alone would wait for each other.
 #define SUM(across, pixels)                                                                                            \
   vector sum[pixels][panel][across];                                                                                   \
-  UNROLL for (int i = 0; i < panel; i++) UNROLL for (int j = 0; j < across; j++) {                                     \
-    sum[0][i][j] = *(const vector *)(sums + i * stride + column + j * width);                                          \
-    UNROLL for (int p = 1; p < pixels; p++) sum[p][i][j] = (vector){0};                                                \
-  }                                                                                                                    \
+  UNROLL_FOR (i, panel)                                                                                                \
+    UNROLL_FOR (j, across) {                                                                                           \
+      sum[0][i][j] = *(const vector *)(sums + i * stride + column + j * width);                                        \
+      UNROLL for (int p = 1; p < pixels; p++) sum[p][i][j] = (vector){0};                                              \
+    }                                                                                                                  \
   for (ptrdiff_t y = 0; y < a->height; y++) {                                                                          \
     const float *g = gradients + y * a->width * outputs + column, *rows[panel];                                        \
-    UNROLL for (int i = 0; i < panel; i++) rows[i] = a->starts[i] + y * a->pitch;                                      \
+    UNROLL_FOR (i, panel) rows[i] = a->starts[i] + y * a->pitch;                                                       \
     ptrdiff_t x = 0;                                                                                                   \
     for (; x + pixels <= a->width; x += pixels, g += pixels * outputs) {                                               \
-      UNROLL for (int p = 0; p < pixels; p++) {                                                                        \
+      UNROLL_FOR (p, pixels) {                                                                                         \
         vector v[across];                                                                                              \
-        UNROLL for (int j = 0; j < across; j++) v[j] = *(const vector *)(g + p * outputs + j * width);                 \
-        UNROLL for (int i = 0; i < panel; i++) UNROLL for (int j = 0; j < across; j++) sum[p][i][j] +=                 \
-            rows[i][x + p] * v[j];                                                                                     \
+        UNROLL_FOR (j, across) v[j] = *(const vector *)(g + p * outputs + j * width);                                  \
+        UNROLL_FOR (i, panel)                                                                                          \
+          UNROLL_FOR (j, across) sum[p][i][j] += rows[i][x + p] * v[j];                                                \
       }                                                                                                                \
     }                                                                                                                  \
     for (; x < a->width; x++, g += outputs)                                                                            \
-      UNROLL for (int i = 0; i < panel; i++) UNROLL for (int j = 0; j < across; j++) sum[0][i][j] +=                   \
-          rows[i][x] * *(const vector *)(g + j * width);                                                               \
+      UNROLL_FOR (i, panel)                                                                                            \
+        UNROLL_FOR (j, across) sum[0][i][j] += rows[i][x] * *(const vector *)(g + j * width);                          \
   }                                                                                                                    \
-  UNROLL for (int i = 0; i < panel; i++) UNROLL for (int j = 0; j < across; j++) {                                     \
-    UNROLL for (int p = 1; p < pixels; p++) sum[0][i][j] += sum[p][i][j];                                              \
-    *(vector *)(sums + i * stride + column + j * width) = sum[0][i][j];                                                \
-  }
+  UNROLL_FOR (i, panel)                                                                                                \
+    UNROLL_FOR (j, across) {                                                                                           \
+      UNROLL for (int p = 1; p < pixels; p++) sum[0][i][j] += sum[p][i][j];                                            \
+      *(vector *)(sums + i * stride + column + j * width) = sum[0][i][j];                                              \
+    }
   for (; column + width * ACROSS <= outputs; column += width * ACROSS) {
     SUM(ACROSS, 1)
   }
@@ -231,8 +234,8 @@ TARGET static void NAMED(sum_gradients)(const slab_rows *a, const float *gradien
 #undef SUM
 }
 
-/// to[column][row] = from[row][column], rows that are not there as 0 up to to_stride: 16 × 16 at a time, by four rounds of
-/// interleaving the first half of the rows with the second.
+/// to[column][row] = from[row][column], rows that are not there as 0 up to to_stride: 16 × 16 at a time, by four
+/// rounds of interleaving the first half of the rows with the second.
 TARGET static void NAMED(transpose)(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t columns, float *to,
                                     ptrdiff_t to_stride) {
   typedef float sixteen __attribute__((vector_size(64), aligned(4)));
@@ -240,16 +243,16 @@ TARGET static void NAMED(transpose)(const float *from, ptrdiff_t stride, ptrdiff
     ptrdiff_t there = least(16, rows - r), c = 0;
     for (; there == 16 && c + 16 <= columns; c += 16) {
       sixteen m[16], n[16];
-      UNROLL for (int i = 0; i < 16; i++) m[i] = *(const sixteen *)(from + (r + i) * stride + c);
-      UNROLL for (int round = 0; round < 4; round++) {
-      UNROLL for (int i = 0; i < 8; i++) {
+      UNROLL_FOR (i, 16) m[i] = *(const sixteen *)(from + (r + i) * stride + c);
+      UNROLL_FOR (round, 4) {
+        UNROLL_FOR (i, 8) {
           n[2 * i] = __builtin_shufflevector(m[i], m[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
           n[2 * i + 1] =
               __builtin_shufflevector(m[i], m[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
         }
-      UNROLL for (int i = 0; i < 16; i++) m[i] = n[i];
+        UNROLL_FOR (i, 16) m[i] = n[i];
       }
-      UNROLL for (int i = 0; i < 16; i++) *(sixteen *)(to + (c + i) * to_stride + r) = m[i];
+      UNROLL_FOR (i, 16) *(sixteen *)(to + (c + i) * to_stride + r) = m[i];
     }
     for (; c < columns; c++)
       for (ptrdiff_t i = 0; i < 16; i++) to[c * to_stride + r + i] = i < there ? from[(r + i) * stride + c] : 0;

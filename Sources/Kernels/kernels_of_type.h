@@ -325,8 +325,8 @@ KERNEL void NAME(channel_gradient_sums)(const T *x, const T *g, T mean, ptrdiff_
   *product = NAME(total)(products);
 }
 
-KERNEL void NAME(channel_combine)(T a, const T *g, T b, const T *x, T c, T *y, ptrdiff_t images,
-                                  ptrdiff_t image_stride, ptrdiff_t pixels) {
+KERNEL void NAME(channel_combine)(T a, const T *g, T b, const T *x, T c, T *y, ptrdiff_t images, ptrdiff_t image_stride,
+                                  ptrdiff_t pixels) {
   for (ptrdiff_t image = 0; image < images; image++) {
     ptrdiff_t offset = image * image_stride;
     for (ptrdiff_t p = 0; p < pixels; p++) y[offset + p] = a * g[offset + p] + b * x[offset + p] + c;

@@ -2,8 +2,8 @@
 
 #include "convolution_kernels.h"
 
-// A block of 1024 features of eight images is 32 KB, two thirds of the first-level cache; the weights of 24 outputs, 96 KB,
-// stay in the second while all images use them.
+// A block of 1024 features of eight images is 32 KB, two thirds of the first-level cache; the weights of 24 outputs, 96
+// KB, stay in the second while all images use them.
 enum { block_features = 1024, group_rows = 3, block_rows = 24 };
 
 // The loops for each class of processor, as many images at a time as there are registers for their sums.
@@ -35,8 +35,8 @@ void covpool_linear(const float *x, ptrdiff_t batch, const float *w, ptrdiff_t f
       ptrdiff_t end = least(o + block_rows, last);
 #if defined(__x86_64__)
       switch (covpool_processor_level()) {
-        case 2: add_products_avx512(x + i, batch, w + i, features, count, outputs, o, end, y); continue;
-        case 1: add_products_avx2(x + i, batch, w + i, features, count, outputs, o, end, y); continue;
+      case 2: add_products_avx512(x + i, batch, w + i, features, count, outputs, o, end, y); continue;
+      case 1: add_products_avx2(x + i, batch, w + i, features, count, outputs, o, end, y); continue;
       }
 #endif
       add_products_baseline(x + i, batch, w + i, features, count, outputs, o, end, y);

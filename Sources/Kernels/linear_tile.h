@@ -8,26 +8,28 @@ TARGET static inline __attribute__((always_inline)) void NAMED(add_rows)(int ima
   typedef float vector __attribute__((vector_size(VECTOR_BYTES), aligned(4)));
   enum { width = VECTOR_BYTES / 4 };
   vector sum[MOST_IMAGES][group_rows];
-  UNROLL for (int b = 0; b < images; b++) UNROLL for (int r = 0; r < rows; r++) sum[b][r] = (vector){0};
+  UNROLL_FOR (b, images)
+    UNROLL_FOR (r, rows) sum[b][r] = (vector){0};
   ptrdiff_t i = 0;
   for (; i + width <= count; i += width) {
     vector v[group_rows];
-    UNROLL for (int r = 0; r < rows; r++) {
+    UNROLL_FOR (r, rows) {
       if (fetches) __builtin_prefetch(w + (r + rows) * features + i, 0, 2);
       v[r] = *(const vector *)(w + r * features + i);
     }
-    UNROLL for (int b = 0; b < images; b++) {
+    UNROLL_FOR (b, images) {
       vector u = *(const vector *)(x + b * features + i);
-      UNROLL for (int r = 0; r < rows; r++) sum[b][r] += u * v[r];
+      UNROLL_FOR (r, rows) sum[b][r] += u * v[r];
     }
   }
-  UNROLL for (int b = 0; b < images; b++) UNROLL for (int r = 0; r < rows; r++) {
-    float lane[width];
-    *(vector *)lane = sum[b][r];
-    UNROLL for (int half = width / 2; half > 0; half /= 2) UNROLL for (int k = 0; k < half; k++) lane[k] += lane[k + half];
-    for (ptrdiff_t rest = i; rest < count; rest++) lane[0] += x[b * features + rest] * w[r * features + rest];
-    y[b * outputs + r] += lane[0];
-  }
+  UNROLL_FOR (b, images)
+    UNROLL_FOR (r, rows) {
+      float lane[width];
+      *(vector *)lane = sum[b][r];
+      UNROLL for (int half = width / 2; half > 0; half /= 2) UNROLL_FOR (k, half) lane[k] += lane[k + half];
+      for (ptrdiff_t rest = i; rest < count; rest++) lane[0] += x[b * features + rest] * w[r * features + rest];
+      y[b * outputs + r] += lane[0];
+    }
 }
 
 /// Adds the products of a few images, which stay in the first-level cache, with rows [first, last).

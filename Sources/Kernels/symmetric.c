@@ -73,8 +73,7 @@ void covpool_paneled_multiply(ptrdiff_t n, const float *a, const float *b, float
       if (scale != 1) steps.scale(block, scale);
       if (identity != 0 && i == j)
         for (ptrdiff_t k = 0; k < least(tile, n - j * tile); k++) block[k * tile + k] += identity;
-      if (is_symmetric && i < j)
-        kernels.transpose(block, tile, tile, tile, c + i * panel_size + j * tile * tile, tile);
+      if (is_symmetric && i < j) kernels.transpose(block, tile, tile, tile, c + i * panel_size + j * tile * tile, tile);
     }
   }
 }

@@ -17,8 +17,9 @@ ptrdiff_t covpool_winograd_tiles(const covpool_window *w) { return tiles_down(w)
 
 static ptrdiff_t round_up(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b * b; }
 
-// From one point to the next: a cache line more than the numbers take, because the transforms visit all points in turn and
-// distances of powers of two would put them into the same few places of the cache. A vector at the last tile may end there.
+// From one point to the next: a cache line more than the numbers take, because the transforms visit all points in turn
+// and distances of powers of two would put them into the same few places of the cache. A vector at the last tile may
+// end there.
 static ptrdiff_t weights_stride(const covpool_window *w, ptrdiff_t out_channels) {
   return round_up(out_channels, panel) * w->channels + lanes;
 }
@@ -54,8 +55,9 @@ typedef struct {
   uint16_t masks[6];
 } piece;
 
-/// Sixteen tiles in their order, or what is left of them: a tile in each lane of a vector. Before the columns of a tile are
-/// sorted, and after they are put together again, a row of the group is four vectors of neighbouring pixels, in pieces.
+/// Sixteen tiles in their order, or what is left of them: a tile in each lane of a vector. Before the columns of a tile
+/// are sorted, and after they are put together again, a row of the group is four vectors of neighbouring pixels, in
+/// pieces.
 typedef struct {
   segment segments[lanes];
   int count;
@@ -66,8 +68,8 @@ typedef struct {
   int starts[5];
 } tile_group;
 
-/// Finds the pieces of a group's rows in planes of height × width, of which an image has `channels`. Tiles begin at their
-/// outputs' place less `top` and `left`; `rows` of them are wanted.
+/// Finds the pieces of a group's rows in planes of height × width, of which an image has `channels`. Tiles begin at
+/// their outputs' place less `top` and `left`; `rows` of them are wanted.
 static void find_pieces(tile_group *group, ptrdiff_t channels, ptrdiff_t height, ptrdiff_t width, ptrdiff_t top,
                         ptrdiff_t left, int rows) {
   int found = 0;
@@ -98,11 +100,8 @@ static tile_group find_group(const covpool_window *w, ptrdiff_t first, ptrdiff_t
   for (ptrdiff_t lane = 0; lane < least(lanes, count);) {
     ptrdiff_t number = first + lane, inside = number % all, column = inside % across;
     ptrdiff_t length = least(across - column, least(lanes, count) - lane);
-    group.segments[group.count++] = (segment){.image = number / all,
-                                              .y = inside / across * side,
-                                              .x = column * side,
-                                              .lane = lane,
-                                              .count = length};
+    group.segments[group.count++] = (segment){
+        .image = number / all, .y = inside / across * side, .x = column * side, .lane = lane, .count = length};
     lane += length;
     group.ends[lane - 1] = -1;
   }
@@ -146,10 +145,10 @@ typedef struct {
   void (*collect)(const float *sums, ptrdiff_t stride, ptrdiff_t there, float *to);
 } transforms;
 
-#define TRANSFORMS(name)                                                                                         \
-  (transforms) {                                                                                                  \
-    panel_weights_##name, group_inputs_##name, group_outputs_##name, group_gradients_##name,                      \
-        transpose_block_##name, collect_sums_##name                                                               \
+#define TRANSFORMS(name)                                                                                               \
+  (transforms) {                                                                                                       \
+    .weights = panel_weights_##name, .inputs = group_inputs_##name, .outputs = group_outputs_##name,                   \
+    .gradients = group_gradients_##name, .transpose = transpose_block_##name, .collect = collect_sums_##name           \
   }
 
 static transforms best_transforms(void) {
@@ -192,7 +191,8 @@ void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t count, 
                                ptrdiff_t last_panel, const float *inputs, float *sums) {
   block_kernels kernels = covpool_block_kernels();
   ptrdiff_t channels = job->window.channels, padded = round_up(count, lanes);
-  const float *b = inputs + point * inputs_stride(&job->window, count), *a = job->weights + point * weights_stride(&job->window, job->out_channels);
+  const float *b = inputs + point * inputs_stride(&job->window, count),
+              *a = job->weights + point * weights_stride(&job->window, job->out_channels);
   float *y = sums + point * sums_stride(job->out_channels, count);
   for (ptrdiff_t k = 0; k < channels; k += k_block) {
     ptrdiff_t length = least(k_block, channels - k);
@@ -205,14 +205,15 @@ void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t count, 
         if (padded - t > lanes)
           kernels.multiply(length, left, right + k * tile, &to);
         else if ((p - first_panel) % 2 == 0)
-          kernels.multiply_narrow(length, (int)least(2, last_panel - p), left, channels * panel, right + k * lanes, &to);
+          kernels.multiply_narrow(length, (int)least(2, last_panel - p), left, channels * panel, right + k * lanes,
+                                  &to);
       }
     }
   }
 }
 
-void covpool_winograd_outputs(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t count,
-                              ptrdiff_t first_channel, ptrdiff_t last_channel, const float *sums) {
+void covpool_winograd_outputs(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t count, ptrdiff_t first_channel,
+                              ptrdiff_t last_channel, const float *sums) {
   // A channel's sums lie next to each other: the channels are the outer loop, for a few groups at a time.
   enum { most = 8 };
   transforms best = best_transforms();
@@ -232,8 +233,8 @@ void covpool_winograd_outputs(const covpool_convolution *job, ptrdiff_t first, p
 
 enum { block_channels = COVPOOL_WINOGRAD_BLOCK };
 
-// Columns are [point][panel of 32 channels][tile][32], the last panel [tile][16] if that is enough, rows [point][panel of 8 outputs][tile][8], sums [point][output]
-// [channel], numbers of channels rounded up.
+// Columns are [point][panel of 32 channels][tile][32], the last panel [tile][16] if that is enough, rows [point][panel
+// of 8 outputs][tile][8], sums [point][output] [channel], numbers of channels rounded up.
 static ptrdiff_t columns_stride(const covpool_window *w, ptrdiff_t count) {
   return round_up(w->channels, tile) * count + lanes;
 }
@@ -316,12 +317,13 @@ void covpool_winograd_sum(const covpool_convolution *job, ptrdiff_t count, ptrdi
   }
 }
 
-void covpool_winograd_weight_gradient(const covpool_convolution *job, const float *sums, ptrdiff_t first, ptrdiff_t last,
-                                      float *gradient) {
+void covpool_winograd_weight_gradient(const covpool_convolution *job, const float *sums, ptrdiff_t first,
+                                      ptrdiff_t last, float *gradient) {
   const covpool_window *w = &job->window;
   transforms best = best_transforms();
   ptrdiff_t channels = round_up(w->channels, tile), stride = gradient_sums_stride(w, job->out_channels);
   for (ptrdiff_t o = first; o < last; o++)
     for (ptrdiff_t c = 0; c < w->channels; c += lanes)
-      best.collect(sums + o * channels + c, stride, least(lanes, w->channels - c), gradient + (o * w->channels + c) * 9);
+      best.collect(sums + o * channels + c, stride, least(lanes, w->channels - c),
+                   gradient + (o * w->channels + c) * 9);
 }

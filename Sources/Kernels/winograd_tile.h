@@ -26,19 +26,19 @@ TARGET static void NAMED(panel_weights)(const float *from, ptrdiff_t out_stride,
   for (ptrdiff_t o = 0; o < there; o++) {
     const float *filter = from + o * out_stride;
     factors[o] = scale ? scale[o] : 1;
-    UNROLL for (int t = 0; t < 9; t++) taps[flipped ? 8 - t : t][o] = filter[t];
+    UNROLL_FOR (t, 9) taps[flipped ? 8 - t : t][o] = filter[t];
   }
   NAMED(eight) down[3][6];
-  UNROLL for (int x = 0; x < 3; x++) {
+  UNROLL_FOR (x, 3) {
     NAMED(eight) g[3];
-    UNROLL for (int y = 0; y < 3; y++)
+    UNROLL_FOR (y, 3)
       g[y] = __builtin_convertvector(*(const floats *)taps[3 * y + x] * *(const floats *)factors, NAMED(eight));
     NAMED(transform_weights)(g, down[x]);
   }
-  UNROLL for (int y = 0; y < 6; y++) {
+  UNROLL_FOR (y, 6) {
     NAMED(eight) g[3] = {down[0][y], down[1][y], down[2][y]}, u[6];
     NAMED(transform_weights)(g, u);
-    UNROLL for (int x = 0; x < 6; x++) *(floats *)(to + (6 * y + x) * stride) = __builtin_convertvector(u[x], floats);
+    UNROLL_FOR (x, 6) *(floats *)(to + (6 * y + x) * stride) = __builtin_convertvector(u[x], floats);
   }
 }
 
@@ -66,7 +66,7 @@ TARGET static inline __attribute__((always_inline)) void NAMED(transform_outputs
 
 /// The lanes of the mask from p, 0 in the others; nothing else is read.
 TARGET static inline __attribute__((always_inline)) void NAMED(load_lanes)(const float *p, unsigned mask,
-                                                                           NAMED(sixteen) *to) {
+                                                                           NAMED(sixteen) * to) {
   if (mask == 0xffff) {
     *to = *(const NAMED(sixteen) *)p;
     return;
@@ -82,7 +82,8 @@ TARGET static inline __attribute__((always_inline)) void NAMED(load_lanes)(const
 }
 
 /// Four vectors of neighbouring columns to four columns of each tile: lane t of d[j] is column 4 t + j.
-TARGET static inline __attribute__((always_inline)) void NAMED(sort_columns)(const NAMED(sixteen) *r, NAMED(sixteen) *d) {
+TARGET static inline __attribute__((always_inline)) void NAMED(sort_columns)(const NAMED(sixteen) * r,
+                                                                             NAMED(sixteen) * d) {
   NAMED(sixteen) even01 = EVEN(r[0], r[1]), odd01 = ODD(r[0], r[1]), even23 = EVEN(r[2], r[3]), odd23 = ODD(r[2], r[3]);
   d[0] = EVEN(even01, even23);
   d[2] = ODD(even01, even23);
@@ -110,32 +111,32 @@ TARGET static void NAMED(group_inputs)(const covpool_convolution *job, const til
   }
   // Down the columns first, as they lie.
   sixteen down[6][6];
-  UNROLL for (int v = 0; v < 4; v++) {
+  UNROLL_FOR (v, 4) {
     sixteen d[6], t[6];
     const piece *at = &group->pieces[group->starts[v]], *end = &group->pieces[group->starts[v + 1]];
-    UNROLL for (int i = 0; i < 6; i++) {
+    UNROLL_FOR (i, 6) {
       d[i] = (sixteen){0};
       if (at < end) NAMED(load_lanes)(planes + at->offset + i * w->width, at->masks[i], &d[i]);
     }
     if (at < end)
-      UNROLL for (int i = 0; i < 6; i++)
+      UNROLL_FOR (i, 6)
         __builtin_prefetch(planes + 2 * size + at->offset + i * w->width + lanes);  // of the channel after the next
     while (++at < end) {
       const float *from = planes + at->offset;
-      UNROLL for (int i = 0; i < 6; i++) {
+      UNROLL_FOR (i, 6) {
         sixteen more;
         NAMED(load_lanes)(from + i * w->width, at->masks[i], &more);
         d[i] = (sixteen)((mask)d[i] | (mask)more);
       }
     }
     NAMED(transform_inputs)(d, t);
-    UNROLL for (int i = 0; i < 6; i++) down[i][v] = t[i];
+    UNROLL_FOR (i, 6) down[i][v] = t[i];
   }
-  UNROLL for (int j = 0; j < 2; j++) {
+  UNROLL_FOR (j, 2) {
     sixteen d[6], t[6];
-    UNROLL for (int i = 0; i < 6; i++) d[i] = *(const sixteen *)right[i][j];
+    UNROLL_FOR (i, 6) d[i] = *(const sixteen *)right[i][j];
     NAMED(transform_inputs)(d, t);
-    UNROLL for (int i = 0; i < 6; i++) down[i][4 + j] = t[i];
+    UNROLL_FOR (i, 6) down[i][4 + j] = t[i];
   }
   mask ends = *(const mask *)group->ends;
   for (int i = 0; i < 6; i++) {
@@ -145,7 +146,7 @@ TARGET static void NAMED(group_inputs)(const covpool_convolution *job, const til
     d[4] = (sixteen)(((mask)r[4] & ends) | ((mask)NEXT(d[0]) & ~ends));
     d[5] = (sixteen)(((mask)r[5] & ends) | ((mask)NEXT(d[1]) & ~ends));
     NAMED(transform_inputs)(d, v);
-    UNROLL for (int j = 0; j < 6; j++) *(sixteen *)(out + (6 * i + j) * stride) = v[j];
+    UNROLL_FOR (j, 6) *(sixteen *)(out + (6 * i + j) * stride) = v[j];
   }
 }
 
@@ -161,11 +162,11 @@ TARGET static void NAMED(group_outputs)(const covpool_convolution *job, const ti
   const covpool_window *w = &job->window;
   float bias = job->bias ? job->bias[channel] : 0;
   sixteen down[4][6];
-  UNROLL for (int j = 0; j < 6; j++) {
+  UNROLL_FOR (j, 6) {
     sixteen m[6], t[4];
-    UNROLL for (int i = 0; i < 6; i++) m[i] = *(const sixteen *)(sums + (6 * i + j) * stride);
+    UNROLL_FOR (i, 6) m[i] = *(const sixteen *)(sums + (6 * i + j) * stride);
     NAMED(transform_outputs)(m, t);
-    UNROLL for (int i = 0; i < 4; i++) down[i][j] = t[i];
+    UNROLL_FOR (i, 4) down[i][j] = t[i];
   }
   float rows[4][64] __attribute__((aligned(64)));
   for (int i = 0; i < 4; i++) {
@@ -226,19 +227,19 @@ TARGET static inline __attribute__((always_inline)) void NAMED(transform_sums)(c
 }
 
 /// The 36 points of a group's gradients in one channel, out[point * stride + lane].
-TARGET static void NAMED(group_gradients)(const covpool_convolution *job, const float *gradient, const tile_group *group,
-                                          ptrdiff_t channel, ptrdiff_t stride, float *out) {
+TARGET static void NAMED(group_gradients)(const covpool_convolution *job, const float *gradient,
+                                          const tile_group *group, ptrdiff_t channel, ptrdiff_t stride, float *out) {
   typedef NAMED(sixteen) sixteen;
   typedef int32_t mask __attribute__((vector_size(64), aligned(4)));
   const covpool_window *w = &job->window;
   const float *planes = gradient + channel * w->out_height * w->out_width;
   sixteen down[6][4];
-  UNROLL for (int v = 0; v < 4; v++) {
+  UNROLL_FOR (v, 4) {
     sixteen d[4], t[6];
-    UNROLL for (int i = 0; i < 4; i++) d[i] = (sixteen){0};
+    UNROLL_FOR (i, 4) d[i] = (sixteen){0};
     for (int p = group->starts[v]; p < group->starts[v + 1]; p++) {
       const piece *at = &group->pieces[p];
-      UNROLL for (int i = 0; i < 4; i++) {
+      UNROLL_FOR (i, 4) {
         sixteen more;
         __builtin_prefetch(planes + 2 * w->out_height * w->out_width + at->offset + i * w->out_width + lanes);
         NAMED(load_lanes)(planes + at->offset + i * w->out_width, at->masks[i], &more);
@@ -246,14 +247,14 @@ TARGET static void NAMED(group_gradients)(const covpool_convolution *job, const 
       }
     }
     NAMED(transform_gradients)(d, t);
-    UNROLL for (int i = 0; i < 6; i++) down[i][v] = t[i];
+    UNROLL_FOR (i, 6) down[i][v] = t[i];
   }
   for (int i = 0; i < 6; i++) {
     const sixteen *r = down[i];
     sixteen d[4], m[6];
     NAMED(sort_columns)(r, d);
     NAMED(transform_gradients)(d, m);
-    UNROLL for (int j = 0; j < 6; j++) *(sixteen *)(out + (6 * i + j) * stride) = m[j];
+    UNROLL_FOR (j, 6) *(sixteen *)(out + (6 * i + j) * stride) = m[j];
   }
 }
 
@@ -263,15 +264,15 @@ TARGET static void NAMED(transpose_block)(const float *from, ptrdiff_t count, pt
   typedef NAMED(sixteen) sixteen;
   typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
   sixteen m[16], n[16];
-  UNROLL for (int i = 0; i < 16; i++) m[i] = *(const sixteen *)(from + 16 * i);
-  UNROLL for (int round = 0; round < 4; round++) {
-    UNROLL for (int i = 0; i < 8; i++) {
+  UNROLL_FOR (i, 16) m[i] = *(const sixteen *)(from + 16 * i);
+  UNROLL_FOR (round, 4) {
+    UNROLL_FOR (i, 8) {
       n[2 * i] = LOW(m[i], m[i + 8]);
       n[2 * i + 1] = HIGH(m[i], m[i + 8]);
     }
-    UNROLL for (int i = 0; i < 16; i++) m[i] = n[i];
+    UNROLL_FOR (i, 16) m[i] = n[i];
   }
-  UNROLL for (int i = 0; i < 16; i++) {
+  UNROLL_FOR (i, 16) {
     if (i >= count) break;
     *(eight *)(to + i * step) = __builtin_shufflevector(m[i], m[i], 0, 1, 2, 3, 4, 5, 6, 7);
     *(eight *)(to + i * step + distance) = __builtin_shufflevector(m[i], m[i], 8, 9, 10, 11, 12, 13, 14, 15);
@@ -282,17 +283,17 @@ TARGET static void NAMED(transpose_block)(const float *from, ptrdiff_t count, pt
 TARGET static void NAMED(collect_sums)(const float *sums, ptrdiff_t stride, ptrdiff_t there, float *to) {
   typedef NAMED(sixteen) sixteen;
   sixteen down[3][6];
-  UNROLL for (int j = 0; j < 6; j++) {
+  UNROLL_FOR (j, 6) {
     sixteen u[6], g[3];
-    UNROLL for (int i = 0; i < 6; i++) u[i] = *(const sixteen *)(sums + (6 * i + j) * stride);
+    UNROLL_FOR (i, 6) u[i] = *(const sixteen *)(sums + (6 * i + j) * stride);
     NAMED(transform_sums)(u, g);
-    UNROLL for (int i = 0; i < 3; i++) down[i][j] = g[i];
+    UNROLL_FOR (i, 3) down[i][j] = g[i];
   }
   float taps[9][lanes] __attribute__((aligned(64)));
-  UNROLL for (int i = 0; i < 3; i++) {
+  UNROLL_FOR (i, 3) {
     sixteen g[3];
     NAMED(transform_sums)(down[i], g);
-    UNROLL for (int j = 0; j < 3; j++) *(sixteen *)taps[3 * i + j] = g[j];
+    UNROLL_FOR (j, 3) *(sixteen *)taps[3 * i + j] = g[j];
   }
   for (ptrdiff_t c = 0; c < there; c++)
     for (int t = 0; t < 9; t++) to[9 * c + t] = taps[t][c];

@@ -55,7 +55,7 @@ typedef struct {
   /* y[i] = low + (high - low) * u(i), u uniform in [0, 1) from a counter-based generator: a function of seed, i. */   \
   void covpool_uniform_##suffix(uint64_t seed, uint64_t first, T low, T high, T *y, ptrdiff_t count);                  \
   /* y[i] = deviation * standard normal (Box-Muller), a function of seed and i. */                                     \
-  void covpool_normal_##suffix(uint64_t seed, uint64_t first, T deviation, T *y, ptrdiff_t count);          \
+  void covpool_normal_##suffix(uint64_t seed, uint64_t first, T deviation, T *y, ptrdiff_t count);                     \
   /* x += columns, the transpose of im2col for pixels first ..< last. */                                               \
   void covpool_col2im_##suffix(const covpool_window *w, const T *columns, ptrdiff_t first, ptrdiff_t last, T *x);      \
   /* y[i] = gradient[i] where result[i] > 0, else 0. */                                                                \
@@ -86,9 +86,9 @@ typedef struct {
   void covpool_accumulate_##suffix(T factor, const T *x, T *y, ptrdiff_t count);                                       \
   /* The sum of a[i] * b[i], in double. */                                                                             \
   double covpool_dot_##suffix(const T *a, const T *b, ptrdiff_t count);                                                \
-  /* One step of SGD: d = g + decay * w; v = momentum * v + d; w -= rate * (v, or with nesterov d + momentum * v). */     \
+  /* One step of SGD: d = g + decay * w; v = momentum * v + d; w -= rate * (v, or with nesterov d + momentum * v). */  \
   void covpool_sgd_step_##suffix(T *w, const T *g, T *v, T rate, T momentum, T decay, int nesterov, ptrdiff_t count);  \
-  /* One step of Adam with decoupled decay: w *= 1 - rate * decay; m, v the moments; w -= step * m / (sqrt(v) * root +    \
+  /* One step of Adam with decoupled decay: w *= 1 - rate * decay; m, v the moments; w -= step * m / (sqrt(v) * root + \
      eps), where step and root hold the corrections of the bias. */                                                    \
   void covpool_adamw_step_##suffix(T *w, const T *g, T *m, T *v, T shrink, T beta1, T beta2, T step, T root, T eps,    \
                                    ptrdiff_t count);                                                                   \
@@ -96,8 +96,8 @@ typedef struct {
   void covpool_blend_##suffix(const T *x, T keep, T *y, ptrdiff_t count);                                              \
   void covpool_to_double_##suffix(const T *x, double *y, ptrdiff_t count);                                             \
   void covpool_from_double_##suffix(const double *x, T *y, ptrdiff_t count);                                           \
-  /* Each plane of [.., planes_out] from every stride-th pixel of a plane of x, or 0 before `before` and after its planes;  \
-     one image. */                                                                                                     \
+  /* Each plane of [.., planes_out] from every stride-th pixel of a plane of x, or 0 before `before` and after its     \
+     planes; one image. */                                                                                             \
   void covpool_pad_channels_##suffix(const covpool_window *w, const T *x, ptrdiff_t before, ptrdiff_t after, T *y);    \
   /* The transpose of it: zeros, and the gradient on every stride-th pixel. */                                         \
   void covpool_pad_channels_gradient_##suffix(const covpool_window *w, const T *gradient, ptrdiff_t before,            \

@@ -1,7 +1,7 @@
 // Products of symmetric n×n matrices in single precision, as Newton–Schulz iterations chain them.
 //
-// Matrices are paneled: columns in panels of 32, [panel][row][32], rows and columns padded with zeros to a multiple of 32.
-// A product of two such matrices needs no packing and is one again.
+// Matrices are paneled: columns in panels of 32, [panel][row][32], rows and columns padded with zeros to a multiple
+// of 32. A product of two such matrices needs no packing and is one again.
 
 #ifndef COVPOOL_SYMMETRIC_H
 #define COVPOOL_SYMMETRIC_H
@@ -23,8 +23,9 @@ void covpool_to_panels(const float *x, ptrdiff_t n, float factor, float *y);
 /// y = factor * x, from panels to rows.
 void covpool_from_panels(const float *x, ptrdiff_t n, float factor, float *y);
 
-/// Computes panels [first, last) of c = scale * a * b + identity * I for a symmetric a. Of a c that is known to be symmetric
-/// only the blocks on and above the diagonal are computed; of these panels' blocks the mirror images are stored as well.
+/// Computes panels [first, last) of c = scale * a * b + identity * I for a symmetric a. Of a c that is known to be
+/// symmetric only the blocks on and above the diagonal are computed; of these panels' blocks the mirror images are
+/// stored as well.
 void covpool_paneled_multiply(ptrdiff_t n, const float *a, const float *b, float scale, float identity,
                               int is_symmetric, ptrdiff_t first, ptrdiff_t last, float *c);
 

@@ -160,47 +160,6 @@ private func weightGradient(
   }
 }
 
-/// The same by Winograd's method, turned round: runs of tiles one after another; in each, channels are shared out, then the
-/// 36 products. Every sum is one thread's, so the result does not depend on how many there are.
-private func weightGradientByWinograd(
-  _ shapes: ConvolutionShapes, _ gradient: UnsafePointer<Float>, _ input: UnsafePointer<Float>,
-  into result: UnsafeMutablePointer<Float>
-) {
-  var job = covpool_convolution()
-  (job.window, job.batch, job.out_channels, job.x) = (shapes.geometry, shapes.batch, shapes.outputChannels, input)
-  let (channels, outputs, pool) = (shapes.geometry.channels, shapes.outputChannels, WorkerPool.shared)
-  let points = Int(COVPOOL_WINOGRAD_POINTS), block = Int(COVPOOL_WINOGRAD_BLOCK)
-  let tiles = shapes.batch * covpool_winograd_tiles(&job.window)
-  // A run stays in the second-level caches, or is long where every run reads and writes larger sums.
-  let budget = max(5 << 19, 8 * points * channels * outputs)
-  let length = max(block, min(tiles, budget / (4 * points * (channels + outputs)) / block * block))
-  let columnsSize = covpool_winograd_columns_size(&job.window, length)
-  let rowsSize = covpool_winograd_rows_size(outputs, length)
-  let columnBlocks = (channels + block - 1) / block, rowBlocks = (outputs + block - 1) / block
-  withScratch(
-    of: Float.self, columnsSize + rowsSize + covpool_winograd_gradient_sums_size(&job.window, outputs)
-  ) { columns in
-    let rows = columns + columnsSize
-    let sums = rows + rowsSize
-    withUnsafePointer(to: job) { job in
-      for first in stride(from: 0, to: tiles, by: length) {
-        let count = min(length, tiles - first)
-        pool.forEach(columnBlocks + rowBlocks) { index in
-          if index < columnBlocks {
-            covpool_winograd_columns(job, first, count, index, columns)
-          } else {
-            covpool_winograd_rows(job, gradient, first, count, index - columnBlocks, rows)
-          }
-        }
-        pool.forEach(points) { covpool_winograd_sum(job, count, $0, first > 0 ? 1 : 0, columns, rows, sums) }
-      }
-      pool.forEach(rowBlocks) { index in
-        covpool_winograd_weight_gradient(job, sums, index * block, min((index + 1) * block, outputs), result)
-      }
-    }
-  }
-}
-
 /// y ← y + factor · x.
 func accumulate<Scalar: RealScalar>(
   _ x: UnsafePointer<Scalar>, factor: Scalar = 1, into y: UnsafeMutablePointer<Scalar>, count: Int

@@ -123,7 +123,8 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
   }
 }
 
-private let panelSize = Int(COVPOOL_PANEL), tileSize = Int(COVPOOL_TILE)
+/// Output channels of a panel of weights, and pixels or Winograd's tiles that are multiplied at once.
+let panelSize = Int(COVPOOL_PANEL), tileSize = Int(COVPOOL_TILE)
 
 /// Convolves a batch by the algorithm that the weights are prepared for; the work is spread over the pool.
 package func convolve<Scalar: RealScalar>(
@@ -154,76 +155,6 @@ private func convolveDirectly(_ job: covpool_convolution) {
       withScratch(of: Float.self, covpool_convolution_scratch(job, tiles.count)) { scratch in
         covpool_convolve(
           job, tiles.lowerBound, tiles.upperBound, panels.lowerBound, panels.upperBound, scratch)
-      }
-    }
-  }
-}
-
-/// With few channels each thread takes runs of tiles from input to output, so that nothing passes between caches; with
-/// many, where the weights are what fills them, threads share the phases of one run of tiles after another.
-private func convolveByWinograd(_ job: covpool_convolution) {
-  if job.window.channels + job.out_channels <= 256 {
-    convolveRunsApart(job)
-  } else {
-    convolveRunsTogether(job)
-  }
-}
-
-private func convolveRunsApart(_ job: covpool_convolution) {
-  var window = job.window
-  let tiles = job.batch * covpool_winograd_tiles(&window)
-  let panels = (job.out_channels + panelSize - 1) / panelSize
-  let inputsSize = covpool_winograd_inputs_size(&window, tileSize)
-  WorkerPool.shared.forEach((tiles + tileSize - 1) / tileSize) { piece in
-    let first = piece * tileSize
-    let count = min(tileSize, tiles - first)
-    withScratch(of: Float.self, inputsSize + covpool_winograd_sums_size(job.out_channels, tileSize)) { inputs in
-      let sums = inputs + inputsSize
-      withUnsafePointer(to: job) { job in
-        covpool_winograd_inputs(job, first, count, 0, job.pointee.window.channels, inputs)
-        for point in 0..<Int(COVPOOL_WINOGRAD_POINTS) {
-          covpool_winograd_multiply(job, count, point, 0, panels, inputs, sums)
-        }
-        covpool_winograd_outputs(job, first, count, 0, job.pointee.out_channels, sums)
-      }
-    }
-  }
-}
-
-private func convolveRunsTogether(_ job: covpool_convolution) {
-  let pool = WorkerPool.shared
-  let (channels, outputs) = (job.window.channels, job.out_channels)
-  let panels = (outputs + panelSize - 1) / panelSize
-  var window = job.window
-  let tiles = job.batch * covpool_winograd_tiles(&window)
-  // Transformed inputs and sums of a run stay in the second-level caches, unless the weights, which every run reads, are
-  // larger than that.
-  let bytesPerTile = 4 * Int(COVPOOL_WINOGRAD_POINTS) * (channels + panels * panelSize)
-  let budget = max(3 << 20, 4 * Int(COVPOOL_WINOGRAD_POINTS) * channels * outputs)
-  let length = min(tiles, max(tileSize, budget / bytesPerTile / tileSize * tileSize))
-  let inputsSize = covpool_winograd_inputs_size(&window, length)
-  // Without other threads, one piece of each phase; otherwise enough that none waits long.
-  let shares = pool.width == 1 ? 1 : 2 * pool.width
-  func share(_ index: Int, of count: Int, _ total: Int) -> Range<Int> {
-    index * total / count..<(index + 1) * total / count
-  }
-  withScratch(of: Float.self, inputsSize + covpool_winograd_sums_size(outputs, length)) { inputs in
-    let sums = inputs + inputsSize
-    for first in stride(from: 0, to: tiles, by: length) {
-      let count = min(length, tiles - first)
-      withUnsafePointer(to: job) { job in
-        let inputShares = min(shares, channels), outputShares = min(shares, outputs)
-        pool.forEach(inputShares) { index in
-          let range = share(index, of: inputShares, channels)
-          covpool_winograd_inputs(job, first, count, range.lowerBound, range.upperBound, inputs)
-        }
-        pool.forEach(Int(COVPOOL_WINOGRAD_POINTS)) { point in
-          covpool_winograd_multiply(job, count, point, 0, panels, inputs, sums)
-        }
-        pool.forEach(outputShares) { index in
-          let range = share(index, of: outputShares, outputs)
-          covpool_winograd_outputs(job, first, count, range.lowerBound, range.upperBound, sums)
-        }
       }
     }
   }

@@ -1,0 +1,119 @@
+import Kernels
+
+/// Input and output channels up to which a thread's run of 32 tiles with all weights, 3 MB at 128 and 128, comes quickly
+/// enough from its second-level cache and the third.
+private let channelsOfRunsApart = 256
+
+/// What threads that work on one run together hold of it in their second-level caches, of 1 to 2 MB each.
+private let bytesOfRun = 3 << 20
+
+/// With few channels each thread takes runs of tiles from input to output, so that nothing passes between caches; with
+/// many, where the weights are what fills them, threads share the phases of one run of tiles after another.
+func convolveByWinograd(_ job: covpool_convolution) {
+  if job.window.channels + job.out_channels <= channelsOfRunsApart {
+    convolveRunsApart(job)
+  } else {
+    convolveRunsTogether(job)
+  }
+}
+
+private func convolveRunsApart(_ job: covpool_convolution) {
+  var window = job.window
+  let tiles = job.batch * covpool_winograd_tiles(&window)
+  let panels = (job.out_channels + panelSize - 1) / panelSize
+  let inputsSize = covpool_winograd_inputs_size(&window, tileSize)
+  WorkerPool.shared.forEach((tiles + tileSize - 1) / tileSize) { piece in
+    let first = piece * tileSize
+    let count = min(tileSize, tiles - first)
+    withScratch(of: Float.self, inputsSize + covpool_winograd_sums_size(job.out_channels, tileSize)) { inputs in
+      let sums = inputs + inputsSize
+      withUnsafePointer(to: job) { job in
+        covpool_winograd_inputs(job, first, count, 0, job.pointee.window.channels, inputs)
+        for point in 0..<Int(COVPOOL_WINOGRAD_POINTS) {
+          covpool_winograd_multiply(job, count, point, 0, panels, inputs, sums)
+        }
+        covpool_winograd_outputs(job, first, count, 0, job.pointee.out_channels, sums)
+      }
+    }
+  }
+}
+
+private func convolveRunsTogether(_ job: covpool_convolution) {
+  let pool = WorkerPool.shared
+  let (channels, outputs) = (job.window.channels, job.out_channels)
+  let panels = (outputs + panelSize - 1) / panelSize
+  var window = job.window
+  let tiles = job.batch * covpool_winograd_tiles(&window)
+  // Transformed inputs and sums of a run stay in the second-level caches, unless the weights, which every run reads, are
+  // larger than that.
+  let bytesPerTile = 4 * Int(COVPOOL_WINOGRAD_POINTS) * (channels + panels * panelSize)
+  let budget = max(bytesOfRun, 4 * Int(COVPOOL_WINOGRAD_POINTS) * channels * outputs)
+  let length = min(tiles, max(tileSize, budget / bytesPerTile / tileSize * tileSize))
+  let inputsSize = covpool_winograd_inputs_size(&window, length)
+  // Without other threads, one piece of each phase; otherwise enough that none waits long.
+  let shares = pool.width == 1 ? 1 : 2 * pool.width
+  func share(_ index: Int, of count: Int, _ total: Int) -> Range<Int> {
+    index * total / count..<(index + 1) * total / count
+  }
+  withScratch(of: Float.self, inputsSize + covpool_winograd_sums_size(outputs, length)) { inputs in
+    let sums = inputs + inputsSize
+    for first in stride(from: 0, to: tiles, by: length) {
+      let count = min(length, tiles - first)
+      withUnsafePointer(to: job) { job in
+        let inputShares = min(shares, channels), outputShares = min(shares, outputs)
+        pool.forEach(inputShares) { index in
+          let range = share(index, of: inputShares, channels)
+          covpool_winograd_inputs(job, first, count, range.lowerBound, range.upperBound, inputs)
+        }
+        pool.forEach(Int(COVPOOL_WINOGRAD_POINTS)) { point in
+          covpool_winograd_multiply(job, count, point, 0, panels, inputs, sums)
+        }
+        pool.forEach(outputShares) { index in
+          let range = share(index, of: outputShares, outputs)
+          covpool_winograd_outputs(job, first, count, range.lowerBound, range.upperBound, sums)
+        }
+      }
+    }
+  }
+}
+
+/// ∂W of a 3×3 convolution by Winograd's method, turned round: runs of tiles one after another; in each, channels are shared out, then the
+/// 36 products. Every sum is one thread's, so the result does not depend on how many there are.
+func weightGradientByWinograd(
+  _ shapes: ConvolutionShapes, _ gradient: UnsafePointer<Float>, _ input: UnsafePointer<Float>,
+  into result: UnsafeMutablePointer<Float>
+) {
+  var job = covpool_convolution()
+  (job.window, job.batch, job.out_channels, job.x) = (shapes.geometry, shapes.batch, shapes.outputChannels, input)
+  let (channels, outputs, pool) = (shapes.geometry.channels, shapes.outputChannels, WorkerPool.shared)
+  let points = Int(COVPOOL_WINOGRAD_POINTS), block = Int(COVPOOL_WINOGRAD_BLOCK)
+  let tiles = shapes.batch * covpool_winograd_tiles(&job.window)
+  // A run stays in the second-level caches, or is long where every run reads and writes larger sums.
+  let budget = max(bytesOfRun, 8 * points * channels * outputs)
+  let length = max(block, min(tiles, budget / (4 * points * (channels + outputs)) / block * block))
+  let columnsSize = covpool_winograd_columns_size(&job.window, length)
+  let rowsSize = covpool_winograd_rows_size(outputs, length)
+  let columnBlocks = (channels + block - 1) / block, rowBlocks = (outputs + block - 1) / block
+  withScratch(
+    of: Float.self, columnsSize + rowsSize + covpool_winograd_gradient_sums_size(&job.window, outputs)
+  ) { columns in
+    let rows = columns + columnsSize
+    let sums = rows + rowsSize
+    withUnsafePointer(to: job) { job in
+      for first in stride(from: 0, to: tiles, by: length) {
+        let count = min(length, tiles - first)
+        pool.forEach(columnBlocks + rowBlocks) { index in
+          if index < columnBlocks {
+            covpool_winograd_columns(job, first, count, index, columns)
+          } else {
+            covpool_winograd_rows(job, gradient, first, count, index - columnBlocks, rows)
+          }
+        }
+        pool.forEach(points) { covpool_winograd_sum(job, count, $0, first > 0 ? 1 : 0, columns, rows, sums) }
+      }
+      pool.forEach(rowBlocks) { index in
+        covpool_winograd_weight_gradient(job, sums, index * block, min((index + 1) * block, outputs), result)
+      }
+    }
+  }
+}
