@@ -71,7 +71,8 @@ struct ZooEval: ParsableCommand {
   var predictions: String?
 
   @Option(
-    help: ArgumentHelp("Write the result, as JSON or CSV by the file's name.", valueName: "file"))
+    help: ArgumentHelp(
+      "Write the result, or with --explain the steps, as JSON or CSV by the file's name.", valueName: "file"))
   var results: String?
 
   @Flag(help: "Stop at the first image that cannot be read.")
