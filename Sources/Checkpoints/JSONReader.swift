@@ -125,7 +125,8 @@ struct JSONReader {
     }
   }
 
-  /// The character of `\uXXXX`, whose first two bytes are read; two such where the first is half of a pair.
+  /// The character of `\u` and four hexadecimal digits, of which the first two bytes are read; of two such where the first
+  /// is half of a pair.
   private mutating func escapedScalar() throws -> Character {
     func failure() -> CheckpointError { malformed("has an escape that is no character before byte \(position)") }
     var code = try codeUnit()

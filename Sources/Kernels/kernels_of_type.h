@@ -333,13 +333,13 @@ KERNEL void NAME(channel_combine)(T a, const T *g, T b, const T *x, T c, T *y, p
   }
 }
 
+// For windows from ..< to of one row, whether the pixel under one tap is larger than what was found before.
 static inline __attribute__((always_inline)) void NAME(find_larger)(const T *plane, ptrdiff_t offset, ptrdiff_t stride,
                                                                     ptrdiff_t first, ptrdiff_t from, ptrdiff_t to,
                                                                     T *restrict largest, int32_t *restrict place) {
   for (ptrdiff_t ox = from; ox < to; ox++) {
     T v = plane[offset + ox * stride], before = largest[ox - first];
-    int wins = !(v <= before);  // NaN wins, and stays: nothing is larger
-    if (before != before) wins = 0;
+    int wins = before == before && !(v <= before);  // NaN wins, and stays
     largest[ox - first] = wins ? v : before;
     place[ox - first] = wins ? (int32_t)(offset + ox * stride) : place[ox - first];
   }

@@ -27,6 +27,16 @@ package func forPrecision<Scalar: RealScalar, Result>(
   return try double()
 }
 
+/// Whether the package's own kernels are faster than BLAS: in single precision, and not in a debug build, where the
+/// compiler leaves their loops as slow as they are written.
+package func prefersKernels<Scalar: RealScalar>(_: Scalar.Type) -> Bool {
+  #if DEBUG
+    return false
+  #else
+    return Scalar.self == Float.self
+  #endif
+}
+
 extension UnsafePointer where Pointee: RealScalar {
   /// The same memory as single-precision numbers; only where `Pointee` is `Float`.
   @inline(__always) package var float: UnsafePointer<Float> {

@@ -15,11 +15,7 @@ package struct SymmetricProducts<Scalar: RealScalar> {
   ///   which is stable for true products only, would diverge.
   package init(size: Int, over pool: WorkerPool? = nil, isExact: Bool = false) {
     (self.size, self.pool) = (size, pool)
-    #if DEBUG
-      isPaneled = false  // the compiler leaves the kernels as slow as they are written
-    #else
-      isPaneled = Scalar.self == Float.self && !isExact
-    #endif
+    isPaneled = prefersKernels(Scalar.self) && !isExact
   }
 
   /// Scalars that a stored matrix takes.

@@ -1,3 +1,4 @@
+import Checkpoints
 import Foundation
 import ModelZoo
 import ToolTestSupport
@@ -54,6 +55,27 @@ import Testing
     for key in ["correct5", "imageSize", "batchSize", "threads"] {
       #expect((results[key] as? Int ?? -1) >= 0, "\(key)")
     }
+  }
+
+  @Test(.enabled(if: FileManager.default.fileExists(atPath: "/proc/self/status"), "memory cannot be measured"))
+  func `A large network takes at most twice its weights and 80 MB`() throws {
+    // Winograd's weights are four times as large as what they are made of, so the file's pages must not stay.
+    let scratch = try Scratch()
+    let path = scratch.path + "/resnet101.safetensors"
+    let configuration = try Zoo.entry(named: "resnet101-fastmpn").configuration
+    try writeSafetensors(
+      ResNet<Float>(configuration).tensors.map {
+        (name: $0.description.name, tensor: Tensor<Float>($0.tensor.shape, repeating: 0.01))
+      },
+      metadata: [:], to: path)
+    let run = try zooEval(
+      "resnet101-fastmpn", "--checkpoint", path, "--batch-size", "1", "--threads", "2", "--results",
+      scratch.path + "/r.json")
+    #expect(run.status == 0, "\(run.errors)")
+    let results = try JSONSerialization.jsonObject(with: Data(scratch.read("r.json").utf8)) as? [String: Any]
+    let weights = try #require(try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int)
+    let peak = try #require(results?["peakMemoryMB"] as? Double)
+    #expect(peak > 300 && peak <= 2 * Double(weights) / 1e6 + 80)
   }
 
   @Test(arguments: [Head.gap, .fastmpn, .mpn, .dropcov])

@@ -41,14 +41,9 @@ public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   static func best<Scalar: RealScalar>(
     _ geometry: covpool_window, outputChannels: Int, for _: Scalar.Type
   ) -> ConvolutionAlgorithm {
-    #if DEBUG
-      // The compiler leaves the kernels as slow as they are written; BLAS is many times faster.
-      return .blas
-    #else
-      guard Scalar.self == Float.self else { return .blas }
-      let pays = min(geometry.channels, outputChannels) >= 16
-      return pays && ConvolutionAlgorithm.winograd.applies(to: geometry, Scalar.self) ? .winograd : .direct
-    #endif
+    guard prefersKernels(Scalar.self) else { return .blas }
+    let pays = min(geometry.channels, outputChannels) >= 16
+    return pays && ConvolutionAlgorithm.winograd.applies(to: geometry, Scalar.self) ? .winograd : .direct
   }
 
   /// The algorithm for weights that are used once, as in a step of training: transforming them must pay as well.

@@ -24,7 +24,8 @@ public struct LinearMap: TensorOperation {
     let pieces = min(outputs, WorkerPool.shared.width * max(1, (outputs * features) >> 21))
     WorkerPool.shared.forEach(pieces) { piece in
       let rows = piece * outputs / pieces..<(piece + 1) * outputs / pieces
-      if readsWeightsOnce(batch, Scalar.self) {
+      // BLAS packs the weights first, which pays only for many images.
+      if batch <= 64, prefersKernels(Scalar.self) {
         covpool_linear(
           x.float, batch, weight.float, features, outputs, rows.lowerBound, rows.upperBound, y.float)
       } else {
@@ -37,15 +38,6 @@ public struct LinearMap: TensorOperation {
         for row in rows { y[image * outputs + row] += bias[row] }
       }
     }
-  }
-
-  /// Whether the kernel for few images is faster than BLAS, which packs the weights first.
-  private func readsWeightsOnce<Scalar: RealScalar>(_ batch: Int, _: Scalar.Type) -> Bool {
-    #if DEBUG
-      return false
-    #else
-      return Scalar.self == Float.self && batch <= 64
-    #endif
   }
 
   public var pullbackNeeds: PullbackNeeds { .inputs }

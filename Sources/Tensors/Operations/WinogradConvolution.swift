@@ -77,8 +77,8 @@ private func convolveRunsTogether(_ job: covpool_convolution) {
   }
 }
 
-/// ∂W of a 3×3 convolution by Winograd's method, turned round: runs of tiles one after another; in each, channels are shared out, then the
-/// 36 products. Every sum is one thread's, so the result does not depend on how many there are.
+/// ∂W of a 3×3 convolution by Winograd's method, turned round: runs of tiles one after another; in each, channels are
+/// shared out, then the 36 products. Every sum is one thread's, so the result does not depend on how many there are.
 func weightGradientByWinograd(
   _ shapes: ConvolutionShapes, _ gradient: UnsafePointer<Float>, _ input: UnsafePointer<Float>,
   into result: UnsafeMutablePointer<Float>
