@@ -153,12 +153,13 @@ versions = {row["runtime"]: row["version"] for row in rows}
 print(f"{processor()}, {options.threads} threads, {versions['covpool']}, "
       + ", ".join(f"{NAMES[peer]} {versions[peer]}" for peer in peers if peer != "compiled")
       + f"; median of {options.rounds} rounds, the lowest ratio of a round in brackets\n")
-cells = {}
+cells, memory = {}, {}
 for row in rows:
     if row["runtime"] == "covpool":
         text = f"**{row['images_per_second']:.1f}**"
+        memory[row["model"], row["batch"]] = f"{row['peak_memory_mb']} MB"
     else:
-        text = f"{row['images_per_second']:.1f}: {row['our_ratio']:.2f}x ({row['our_ratio_lowest']:.2f}x)"
+        text = f"{row['images_per_second']:.1f}: {row['our_ratio']:.2f}× ({row['our_ratio_lowest']:.2f}×)"
     cells.setdefault((row["model"], row["batch"]), []).append(text)
-print_table(["network", "batch", "images/s", *(NAMES[peer] for peer in peers)],
-            [[model, str(batch), *texts] for (model, batch), texts in cells.items()])
+print_table(["network", "batch", "images/s", *(NAMES[peer] for peer in peers), "memory"],
+            [[model, str(batch), *texts, memory[model, batch]] for (model, batch), texts in cells.items()])

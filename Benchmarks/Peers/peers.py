@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 here = pathlib.Path(__file__).parent
-NAMES = dict(pytorch="PyTorch eager", compiled="torch.compile", onnxruntime="onnxruntime", openvino="OpenVINO")
+NAMES = dict(openvino="OpenVINO", onnxruntime="onnxruntime", compiled="torch.compile", pytorch="PyTorch eager")
 
 # A wrong OPENBLAS_CORETYPE would slow OpenBLAS down several times; everybody runs without it.
 environment = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
