@@ -7,8 +7,11 @@ import Kernels
 /// (Li et al. 2018, eq. 1). Constant features give Σ = 0 exactly: what rounding leaves of them is cut off, so that a
 /// normalisation does not amplify it.
 public struct Covariance: TensorOperation {
+  /// Whether means are removed; without, Σ = X Xᵀ / N is bilinear pooling (Lin et al. 2015, eq. 2).
+  public var isCentered: Bool
+
   /// The operation.
-  public init() {}
+  public init(isCentered: Bool = true) { self.isCentered = isCentered }
 
   public func outputShape(_ inputs: [Shape]) -> Shape {
     require(inputs.count == 1 && inputs[0].rank >= 3, "expected [B, d, …]", inputs)
@@ -23,6 +26,11 @@ public struct Covariance: TensorOperation {
     WorkerPool.shared.forEach(shape[0]) { sample in
       withScratch(of: Scalar.self, d * positions + d) { scratch in
         let (centered, output) = (scratch + d, sigma + sample * d * d)
+        guard isCentered else {
+          return multiplyByTranspose(
+            MatrixView(x + sample * d * positions, rows: d, columns: positions), into: output,
+            scale: 1 / Scalar(positions))
+        }
         let squares = center(x + sample * d * positions, into: centered, means: scratch, rows: d, columns: positions)
         multiplyByTranspose(
           MatrixView(centered, rows: d, columns: positions), into: output, scale: 1 / Scalar(positions))
@@ -35,7 +43,7 @@ public struct Covariance: TensorOperation {
 
   public var pullbackNeeds: PullbackNeeds { .inputs }
 
-  /// ∂X = (G + Gᵀ) X̃ / N.
+  /// ∂X = (G + Gᵀ) X̃ / N, or X in place of X̃.
   public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
     let (shape, x, g) = (application.inputs[0].shape, application.inputs[0].pointer, gradient.pointer)
     let (d, positions) = (shape[1], shape.dropFirst(2).reduce(1, *))
@@ -45,7 +53,11 @@ public struct Covariance: TensorOperation {
         WorkerPool.shared.forEach(shape[0]) { sample in
           withScratch(of: Scalar.self, d + d * positions + d * d) { scratch in
             let (centered, symmetric) = (scratch + d, scratch + d + d * positions)
-            _ = center(x + sample * d * positions, into: centered, means: scratch, rows: d, columns: positions)
+            if isCentered {
+              _ = center(x + sample * d * positions, into: centered, means: scratch, rows: d, columns: positions)
+            } else {
+              centered.update(from: x + sample * d * positions, count: d * positions)
+            }
             plusTranspose(g + sample * d * d, into: symmetric, size: d)
             multiply(
               MatrixView(symmetric, rows: d, columns: d), MatrixView(centered, rows: d, columns: positions),
@@ -58,7 +70,7 @@ public struct Covariance: TensorOperation {
 }
 
 /// Removes each row's mean; returns the sum of the squares of `x`.
-private func center<Scalar: RealScalar>(
+func center<Scalar: RealScalar>(
   _ x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Scalar>, means: UnsafeMutablePointer<Scalar>, rows: Int,
   columns: Int
 ) -> Double {

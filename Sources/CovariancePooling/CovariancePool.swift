@@ -1,15 +1,3 @@
-/// What is made of a covariance before it is classified.
-public enum CovarianceNormalization: Hashable, Sendable {
-  /// Nothing.
-  case none
-  /// Adaptive channel dropout while training, nothing at inference (DropCov, Wang et al. 2022).
-  case dropCov
-  /// An approximate square root by Newton–Schulz iterations (Fast-MPN).
-  case newtonSchulz(iterations: Int = 5, scaling: NewtonSchulz.Scaling = .trace)
-  /// The exact power Σ^exponent by eigendecomposition (MPN, Li et al. 2017); ½ is the square root.
-  case power(Double = 0.5)
-}
-
 /// The head of a covariance pooling network: 1×1 reduction to d channels, BatchNorm, ReLU, covariance, normalisation
 /// and upper triangle. `[B, C, h, w]` to `[B, d (d + 1) / 2]`.
 public struct CovariancePool<Scalar: RealScalar>: Module {
@@ -19,42 +7,104 @@ public struct CovariancePool<Scalar: RealScalar>: Module {
   public var reductionNorm: BatchNorm2d<Scalar>
   /// DropCov's channel attention, used in training only.
   public var attention: ChannelConv1d<Scalar>?
-  /// What is made of the covariance.
-  public var normalization: CovarianceNormalization
+  /// What the normalisation learns: svPN's vector `[d]`, the factor `[1]` of a scale, layer normalisation's weight
+  /// `[d (d + 1) / 2]`.
+  public var normalizationWeight: Tensor<Scalar>?
+  /// Layer normalisation's bias, `[d (d + 1) / 2]`.
+  public var normalizationBias: Tensor<Scalar>?
+  /// What is made of the covariance. One that learns has tensors, so it is chosen when the head is made.
+  public package(set) var normalization: CovarianceNormalization
 
   /// A head for features of `channels` channels, reduced to `dimension`.
   public init(channels: Int, dimension: Int, normalization: CovarianceNormalization, eps: Double = 1e-5) {
     reduction = Conv2d(channels, dimension, kernel: 1)
     reductionNorm = BatchNorm2d(dimension, eps: eps)
-    attention = normalization == .dropCov ? ChannelConv1d(kernel: 3) : nil
     self.normalization = normalization
+    let vectorSize = dimension * (dimension + 1) / 2
+    switch normalization {
+    case .dropCov: attention = ChannelConv1d(kernel: 3)
+    case .singularValue: normalizationWeight = .uninitialized([dimension])
+    case .scale: normalizationWeight = .uninitialized([1])
+    case .layerNorm:
+      (normalizationWeight, normalizationBias) = (.uninitialized([vectorSize]), .uninitialized([vectorSize]))
+    default: break
+    }
   }
 
   public mutating func visitTensors(_ visit: ModuleVisitor<Scalar>) {
+    let dimension = reductionNorm.weight.shape[0]
     visit("layer_reduce", &reduction)
     visit("layer_reduce_bn", &reductionNorm)
     visit("eca_layer.conv", &attention)
+    // A scale begins where the vector's entries have mean square 1.
+    let root = (Double(dimension * (dimension + 1)) / 2).squareRoot()
+    visit("normalization.weight", &normalizationWeight, initially: normalization == .scale ? .constant(root) : .ones)
+    visit("normalization.bias", &normalizationBias, initially: .zeros)
   }
 
   /// The features whose covariance is taken: `[B, C, h, w]` to `[B, d, h, w]`.
   public func reduced(_ x: Tensor<Scalar>) -> Tensor<Scalar> { reductionNorm(reduction(x)).relu() }
 
-  public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> {
-    UpperTriangle().applied(to: normalizedCovariance(reduced(x)))
+  public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> { pooled(reduced(x)) }
+
+  /// `[B, d, …]` to the vector `[B, d (d + 1) / 2]`: feature maps `[B, d, h, w]` and sequences `[B, d, N]` alike.
+  public func pooled(_ features: Tensor<Scalar>) -> Tensor<Scalar> {
+    let vector = UpperTriangle().applied(to: normalizedCovariance(features))
+    switch normalization {
+    case .elementwise, .bilinear:
+      return L2Normalization().applied(to: SignedSquareRoot().applied(to: vector))
+    case .scale: return Scaling().applied(to: L2Normalization().applied(to: vector), weight)
+    case .layerNorm: return LayerNormalization().applied(to: vector, weight, normalizationBias ?? weight)
+    default: return vector
+    }
   }
 
-  /// `[B, d, h, w]` to `[B, d, d]`.
+  /// `[B, d, …]` to `[B, d, d]`.
   private func normalizedCovariance(_ features: Tensor<Scalar>) -> Tensor<Scalar> {
-    switch normalization {
-    case .dropCov:
-      guard let attention, let tape = attention.weight.recording?.tape, tape.isTraining else { fallthrough }
-      return Covariance().applied(to: DropCov.applied(to: features, attention: attention, on: tape))
-    case .none:
-      return Covariance().applied(to: features)
-    case .newtonSchulz(let iterations, let scaling):
-      return NewtonSchulz(iterations: iterations, scaling: scaling).applied(to: Covariance().applied(to: features))
-    case .power(let exponent):
-      return CovariancePower(exponent: exponent).applied(to: features)
+    func covariance() -> Tensor<Scalar> { Covariance().applied(to: features) }
+    func root(
+      _ operation: some SquareRootOperation, of input: Tensor<Scalar>, _ gradient: SquareRootGradient?
+    ) -> Tensor<Scalar> {
+      guard let gradient else { return operation.applied(to: input) }
+      return operation.differentiated(by: gradient).applied(to: input)
     }
+    switch normalization {
+    case .none, .elementwise, .scale, .layerNorm: return covariance()
+    case .dropCov:
+      guard let attention, let tape = attention.weight.recording?.tape, tape.isTraining else { return covariance() }
+      return Covariance().applied(to: DropCov.applied(to: features, attention: attention, on: tape))
+    case .newtonSchulz(let operation, let gradient): return root(operation, of: covariance(), gradient)
+    case .taylor(let operation, let gradient): return root(operation, of: covariance(), gradient)
+    case .pade(let operation, let gradient): return root(operation, of: covariance(), gradient)
+    case .exact(let operation, let gradient): return root(operation, of: features, gradient)
+    case .bilinear: return Covariance(isCentered: false).applied(to: features)
+    case .singularValue: return SingularValueNormalization().applied(to: covariance(), weight)
+    }
+  }
+
+  /// What a normalisation that learns has learned.
+  private var weight: Tensor<Scalar> {
+    guard let normalizationWeight else { preconditionFailure("\(normalization) was chosen without its weight") }
+    return normalizationWeight
+  }
+}
+
+/// x · w for one learned factor w `[1]`.
+private struct Scaling: TensorOperation {
+  func outputShape(_ inputs: [Shape]) -> Shape {
+    require(inputs.count == 2 && inputs[1] == [1], "expected a tensor and a factor [1]", inputs)
+    return inputs[0]
+  }
+
+  func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
+    scaled(inputs[0].pointer, by: inputs[1].pointer[0], into: result.baseAddress!, count: result.count)
+  }
+
+  var pullbackNeeds: PullbackNeeds { .inputs }
+
+  func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    let (x, factor) = (application.inputs[0], application.inputs[1])
+    let product = dot(gradient.pointer, x.pointer, count: x.scalarCount)
+    return [forward([gradient, factor]), Tensor([1], [Scalar(product)])]
   }
 }

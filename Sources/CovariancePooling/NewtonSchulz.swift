@@ -4,27 +4,34 @@ import Kernels
 ///
 /// Input `[B, d, d]`, symmetric positive semi-definite; result `[B, d, d]`. With A = Σ/τ, Y₀ = A, Z₀ = I:
 /// Tₖ = ½ (3 I − Zₖ Yₖ), Yₖ₊₁ = Yₖ Tₖ, Zₖ₊₁ = Tₖ Zₖ; the result is √τ Yₙ. Five iterations are what the published
-/// networks use; they are 30–40 % away from the exact root, so a network runs with the count it was trained with.
-/// Σ = 0 gives 0.
-public struct NewtonSchulz: TensorOperation {
-  /// What the matrix is divided by before iterating, and multiplied by the root of afterwards.
-  public enum Scaling: String, Hashable, Sendable, Codable {
+/// networks use; they are 30–40 % away from the exact root, so a network runs with the count it was trained with. With a
+/// tolerance the iteration goes on until its result is a root to that tolerance. Σ = 0 gives 0.
+public struct NewtonSchulz: TensorOperation, Hashable {
+  /// What a matrix is divided by before iterating, and its root multiplied by the root of afterwards.
+  public enum Scaling: String, CaseIterable, Hashable, Sendable, Codable {
     /// The trace, as in the published networks: convergence is certain.
     case trace
     /// The Frobenius norm: closer to the root for the same n where the spectrum is flat.
     case frobenius
   }
 
-  /// The number of iterations n.
+  /// The number of iterations n; with a tolerance the most there may be.
   public var iterations: Int
   /// The factor τ.
   public var scaling: Scaling
+  /// The relative residual ‖S·S − Σ‖ / ‖Σ‖, in Frobenius norms, at which to stop; `nil` to make n iterations whatever comes
+  /// out. It is taken of the result itself, one product an iteration. A sample that does not get there is NaN, and an
+  /// error in `checkingNumerics`.
+  public var tolerance: Double?
 
-  /// A square root by `iterations` iterations.
-  /// - Precondition: `iterations` is at least 1.
-  public init(iterations: Int = 5, scaling: Scaling = .trace) {
+  /// A square root by `iterations` iterations, or by as many as `tolerance` asks for.
+  /// - Parameter iterations: by default 5, with a tolerance at most 50.
+  /// - Precondition: `iterations` is at least 1, and a tolerance is positive.
+  public init(iterations: Int? = nil, scaling: Scaling = .trace, tolerance: Double? = nil) {
+    let iterations = iterations ?? (tolerance == nil ? 5 : 50)
     precondition(iterations >= 1, "Newton–Schulz needs at least one iteration, not \(iterations)")
-    (self.iterations, self.scaling) = (iterations, scaling)
+    precondition(tolerance.map { $0 > 0 } ?? true, "Newton–Schulz needs a positive tolerance")
+    (self.iterations, self.scaling, self.tolerance) = (iterations, scaling, tolerance)
   }
 
   public func outputShape(_ inputs: [Shape]) -> Shape {
@@ -34,34 +41,40 @@ public struct NewtonSchulz: TensorOperation {
 
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
     let (batch, d) = (inputs[0].shape[0], inputs[0].shape[1])
-    let (sigma, root) = (inputs[0].pointer, result.baseAddress!)
-    forEachSample(batch, size: d) { (sample, products: SymmetricProducts<Scalar>) in
+    let (sigma, root, failures) = (inputs[0].pointer, result.baseAddress!, FailureLog())
+    forEachSample(batch, size: d, isExact: isLong) { (sample, products: SymmetricProducts<Scalar>) in
       let size = products.scalarCount
-      withScratch(of: Scalar.self, 6 * size) { scratch in
-        let iterates = Iterates(scratch, size: size)
-        squareRoot(
-          sigma + sample * d * d, into: root + sample * d * d, iterates, temporary: scratch + 4 * size, products)
+      withScratch(of: Scalar.self, 4 * size) { scratch in
+        _ = squareRoot(
+          sigma + sample * d * d, into: root + sample * d * d, Iterates(scratch, size: size), products, sample, failures
+        )
       }
     }
+    failures.report()
   }
 
   public func apply<Scalar>(_ inputs: [Tensor<Scalar>], needsGradient: [Bool]) -> Application<Scalar> {
     let (batch, d) = (inputs[0].shape[0], inputs[0].shape[1])
-    let size = products(of: Scalar.self, size: d).scalarCount
+    let size = SymmetricProducts<Scalar>(size: d, isExact: isLong).scalarCount
     let kept = 2 * iterations * size
+    // Pages of iterations that are never made are never touched.
     let saved = Tensor<Scalar>(shape: [batch, kept], storage: TensorStorage(count: batch * kept))
+    let counts = Tensor<Double>(shape: [batch], storage: TensorStorage(count: batch))
+    let failures = FailureLog()
     let output = Tensor<Scalar>(inputs[0].shape) { result in
-      let root = result.baseAddress!
-      forEachSample(batch, size: d) { (sample, products: SymmetricProducts<Scalar>) in
+      let (root, counts) = (result.baseAddress!, UnsafeMutablePointer(mutating: counts.pointer))
+      forEachSample(batch, size: d, isExact: isLong) { (sample, products: SymmetricProducts<Scalar>) in
         let iterates = Iterates(
           UnsafeMutablePointer(mutating: saved.pointer) + sample * kept, size: size, keeping: iterations)
-        withScratch(of: Scalar.self, 2 * size) { scratch in
+        counts[sample] = Double(
           squareRoot(
-            inputs[0].pointer + sample * d * d, into: root + sample * d * d, iterates, temporary: scratch, products)
-        }
+            inputs[0].pointer + sample * d * d, into: root + sample * d * d, iterates, products, sample, failures))
       }
     }
-    return Application(inputs: inputs, output: output, saved: [saved], needsGradient: needsGradient)
+    failures.report()
+    var application = Application(inputs: inputs, output: output, saved: [saved], needsGradient: needsGradient)
+    application.savedInDouble = [counts]
+    return application
   }
 
   /// The derivative of the iteration itself, walked backwards over the iterates that `apply` kept.
@@ -74,20 +87,22 @@ public struct NewtonSchulz: TensorOperation {
   public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
     let shape = application.inputs[0].shape
     let (batch, d) = (shape[0], shape[1])
-    let size = products(of: Scalar.self, size: d).scalarCount
+    let size = SymmetricProducts<Scalar>(size: d, isExact: isLong).scalarCount
     let kept = 2 * iterations * size
     let (sigma, root, saved) = (
       application.inputs[0].pointer, application.output.pointer, application.saved[0].pointer
     )
+    let counts = application.savedInDouble[0].pointer
     return [
       Tensor(shape) { result in
         let target = result.baseAddress!
-        forEachSample(batch, size: d) { (sample, products: SymmetricProducts<Scalar>) in
+        forEachSample(batch, size: d, isExact: isLong) { (sample, products: SymmetricProducts<Scalar>) in
           let offset = sample * d * d
           let iterates = Iterates(
             UnsafeMutablePointer(mutating: saved) + sample * kept, size: size, keeping: iterations)
           squareRootGradient(
-            gradient.pointer + offset, sigma + offset, root + offset, into: target + offset, iterates, products)
+            gradient.pointer + offset, sigma + offset, root + offset, into: target + offset, iterates,
+            count: Int(counts[sample]), products)
         }
       }
     ]
@@ -95,67 +110,78 @@ public struct NewtonSchulz: TensorOperation {
 
   /// Rounding grows about tenfold with each iteration after the eighth if triangles are mirrored; until then results are
   /// as exact as with full products.
-  private func products<Scalar: RealScalar>(
-    of _: Scalar.Type = Scalar.self, size d: Int, over pool: WorkerPool? = nil
-  ) -> SymmetricProducts<Scalar> {
-    SymmetricProducts(size: d, over: pool, isExact: iterations > 8)
-  }
-
-  /// Calls `body` for each sample, with products by a thread of its own where there are enough samples, otherwise one
-  /// sample after another with each product shared out.
-  private func forEachSample<Scalar: RealScalar>(
-    _ batch: Int, size d: Int, _ body: (_ sample: Int, _ products: SymmetricProducts<Scalar>) -> Void
-  ) {
-    let pool = WorkerPool.shared
-    if batch >= pool.width {
-      pool.forEach(batch) { body($0, products(size: d)) }
-    } else {
-      for sample in 0..<batch { body(sample, products(size: d, over: pool)) }
-    }
-  }
+  private var isLong: Bool { iterations > 8 }
 
   /// One matrix. Z₀ = I makes the first iteration cheap, and Zₙ is not needed: 3 n − 3 products in all.
+  /// - Returns: the number of iterations; 0 where there is no result.
   private func squareRoot<Scalar: RealScalar>(
     _ sigma: UnsafePointer<Scalar>, into root: UnsafeMutablePointer<Scalar>, _ iterates: Iterates<Scalar>,
-    temporary: UnsafeMutablePointer<Scalar>, _ products: SymmetricProducts<Scalar>
-  ) {
+    _ products: SymmetricProducts<Scalar>, _ sample: Int, _ failures: FailureLog
+  ) -> Int {
     let (d, size) = (products.size, products.scalarCount)
-    let factor = normalizer(sigma, size: d)
-    guard factor > 0 else {
-      // Zero stays zero; NaN passes, for the caller to see.
-      return fill(root, with: factor == 0 ? 0 : factor, count: d * d)
+    let factor = scaling.factor(sigma, size: d)
+    guard factor > 0, factor.isFinite else {
+      // Zero stays zero; what is not finite passes, for the caller to see.
+      fill(root, with: factor == 0 ? 0 : .nan, count: d * d)
+      return 0
     }
-    let result = temporary + size
-    products.load(sigma, scale: 1 / factor, into: iterates.y(0))
-    for k in 0..<iterations {
-      let (y, isLast) = (iterates.y(k), k == iterations - 1)
-      let t = k == 0 && !isLast ? iterates.z(1) : temporary  // Z₁ = T₀
-      if k == 0 {
-        scaled(y, by: -0.5, into: t, count: size)
-        products.add(1.5, toDiagonalOf: t)
-      } else {
-        products.multiply(iterates.z(k), y, into: t, scale: -0.5, plusIdentity: 1.5, isSymmetric: true)
+    return withScratch(of: Scalar.self, (tolerance == nil ? 2 : 4) * size) { scratch in
+      let (temporary, result, scaledSigma, square) = (scratch, scratch + size, scratch + 2 * size, scratch + 3 * size)
+      products.load(sigma, scale: 1 / factor, into: iterates.y(0))
+      var norm = 0.0, residual = Double.infinity
+      if tolerance != nil {
+        scaledSigma.update(from: iterates.y(0), count: size)
+        norm = sumOfSquares(scaledSigma, count: size).squareRoot()
       }
-      products.multiply(y, t, into: isLast ? result : iterates.y(k + 1), isSymmetric: true)
-      if k > 0, !isLast { products.multiply(t, iterates.z(k), into: iterates.z(k + 1), isSymmetric: true) }
+      for k in 0..<iterations {
+        let (y, isLast) = (iterates.y(k), k == iterations - 1)
+        let t = k == 0 && !isLast ? iterates.z(1) : temporary  // Z₁ = T₀
+        let next = isLast ? result : iterates.y(k + 1)
+        if k == 0 {
+          scaled(y, by: -0.5, into: t, count: size)
+          products.add(1.5, toDiagonalOf: t)
+        } else {
+          products.multiply(iterates.z(k), y, into: t, scale: -0.5, plusIdentity: 1.5, isSymmetric: true)
+        }
+        products.multiply(y, t, into: next, isSymmetric: true)
+        if let tolerance {
+          products.multiply(next, next, into: square, isSymmetric: true)
+          accumulate(scaledSigma, times: -1, into: square, count: size)
+          residual = sumOfSquares(square, count: size).squareRoot() / norm
+          if residual <= tolerance {
+            products.unload(next, scale: factor.squareRoot(), into: root)
+            return k + 1
+          }
+        }
+        if k > 0, !isLast { products.multiply(t, iterates.z(k), into: iterates.z(k + 1), isSymmetric: true) }
+      }
+      if let tolerance {
+        failures.note(
+          name, sample: sample,
+          "no square root to a relative residual of \(tolerance) after \(iterations) iterations; found \(residual)")
+        fill(root, with: .nan, count: d * d)
+        return 0
+      }
+      products.unload(result, scale: factor.squareRoot(), into: root)
+      return iterations
     }
-    products.unload(result, scale: factor.squareRoot(), into: root)
   }
 
   private func squareRootGradient<Scalar: RealScalar>(
     _ gradient: UnsafePointer<Scalar>, _ sigma: UnsafePointer<Scalar>, _ root: UnsafePointer<Scalar>,
-    into result: UnsafeMutablePointer<Scalar>, _ iterates: Iterates<Scalar>, _ products: SymmetricProducts<Scalar>
+    into result: UnsafeMutablePointer<Scalar>, _ iterates: Iterates<Scalar>, count: Int,
+    _ products: SymmetricProducts<Scalar>
   ) {
     let (d, size) = (products.size, products.scalarCount)
-    let factor = normalizer(sigma, size: d)
-    guard factor > 0 else { return fill(result, with: factor == 0 ? 0 : factor, count: d * d) }
+    let factor = scaling.factor(sigma, size: d)
+    guard count > 0 else { return fill(result, with: factor == 0 ? 0 : .nan, count: d * d) }
     withScratch(of: Scalar.self, 6 * size) { scratch in
       var (dy, dz, next) = (scratch, scratch + size, scratch + 2 * size)
       let (a, b, p) = (scratch + 3 * size, scratch + 4 * size, scratch + 5 * size)
       products.load(gradient, scale: factor.squareRoot() / 2, into: p)
       products.combine(0, p, 1, p, transposed: 1, into: dy)
-      for k in (0..<iterations).reversed() {
-        let (y, hasDZ) = (iterates.y(k), k < iterations - 1)
+      for k in (0..<count).reversed() {
+        let (y, hasDZ) = (iterates.y(k), k < count - 1)
         products.multiply(y, dy, into: a, isSymmetric: false)
         guard k > 0 else {
           products.combine(1.5, dy, -0.5, a, transposed: -0.5, into: next)
@@ -182,38 +208,9 @@ public struct NewtonSchulz: TensorOperation {
         (dy, dz, next) = (next, dy, dz)
       }
       products.unload(dy, scale: 1 / factor, into: result)
-      let slope = dot(gradient, root, count: d * d) / (2 * Double(factor))
-      let factorGradient = slope - dot(result, sigma, count: d * d) / Double(factor)
-      switch scaling {
-      case .trace: for i in 0..<d { result[i * (d + 1)] += Scalar(factorGradient) }
-      case .frobenius: accumulate(sigma, times: Scalar(factorGradient / Double(factor)), into: result, count: d * d)
-      }
+      scaling.addFactorGradient(gradient, sigma: sigma, root: root, factor: factor, size: d, to: result)
     }
   }
-
-  private func normalizer<Scalar: RealScalar>(_ sigma: UnsafePointer<Scalar>, size d: Int) -> Scalar {
-    switch scaling {
-    case .trace: return trace(sigma, size: d)
-    case .frobenius:
-      return Scalar(sumOfSquares(sigma, count: d * d).squareRoot())
-    }
-  }
-}
-
-/// y ← y + factor x.
-private func accumulate<Scalar: RealScalar>(
-  _ x: UnsafePointer<Scalar>, times factor: Scalar, into y: UnsafeMutablePointer<Scalar>, count: Int
-) {
-  forPrecision(
-    of: Scalar.self, float: { covpool_accumulate_f32(Float(factor), x.float, y.float, count) },
-    double: { covpool_accumulate_f64(Double(factor), x.double, y.double, count) })
-}
-
-/// Σ aᵢ bᵢ in double precision.
-private func dot<Scalar: RealScalar>(_ a: UnsafePointer<Scalar>, _ b: UnsafePointer<Scalar>, count: Int) -> Double {
-  forPrecision(
-    of: Scalar.self, float: { covpool_dot_f32(a.float, b.float, count) },
-    double: { covpool_dot_f64(a.double, b.double, count) })
 }
 
 /// Where Yₖ and Zₖ of one sample live: all of them for a pullback, or two of each in turn.

@@ -25,3 +25,13 @@ KERNEL void covpool_center_rows_to_double(const float *x, double *y, ptrdiff_t r
     for (ptrdiff_t c = 0; c < columns; c++) out[c] = in[c] - mean;
   }
 }
+
+KERNEL void covpool_root_differences(const double *roots, ptrdiff_t n, double *differences) {
+  for (ptrdiff_t i = 0; i < n; i++) {
+    double root = roots[i], *row = differences + i * n;
+    for (ptrdiff_t j = 0; j < n; j++) {
+      double sum = root + roots[j];
+      row[j] = sum > 0 ? 1 / sum : 0;
+    }
+  }
+}

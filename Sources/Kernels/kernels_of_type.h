@@ -479,6 +479,57 @@ KERNEL void NAME(from_double)(const double *x, T *y, ptrdiff_t count) {
   for (ptrdiff_t i = 0; i < count; i++) y[i] = (T)x[i];
 }
 
+KERNEL void NAME(multiply_by_double)(const double *factors, T *y, ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; i++) y[i] = (T)((double)y[i] * factors[i]);
+}
+
+KERNEL void NAME(transpose)(const T *x, T *y, ptrdiff_t rows, ptrdiff_t columns) {
+  // By blocks, whose rows and columns stay in the first cache.
+  const ptrdiff_t block = 16;
+  for (ptrdiff_t r = 0; r < rows; r += block)
+    for (ptrdiff_t c = 0; c < columns; c += block) {
+      ptrdiff_t last_row = r + block < rows ? r + block : rows, last_column = c + block < columns ? c + block : columns;
+      for (ptrdiff_t j = c; j < last_column; j++)
+        for (ptrdiff_t i = r; i < last_row; i++) y[j * rows + i] = x[i * columns + j];
+    }
+}
+
+KERNEL void NAME(layer_norm)(const T *x, T mean, T factor, const T *weight, const T *bias, T *y, ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; i++) y[i] = (x[i] - mean) * factor * weight[i] + bias[i];
+}
+
+KERNEL void NAME(layer_norm_gradient)(const T *x, T mean, T factor, const T *weight, const T *g, T *x_gradient,
+                                      T *weight_gradient, T *bias_gradient, ptrdiff_t count) {
+  double sum = 0, product = 0;
+  for (ptrdiff_t i = 0; i < count; i++) {
+    T normal = (x[i] - mean) * factor, slope = g[i] * weight[i];
+    sum += (double)slope;
+    product += (double)slope * (double)normal;
+    weight_gradient[i] += g[i] * normal;
+    bias_gradient[i] += g[i];
+  }
+  T offset = (T)(sum / (double)count), tilt = (T)(product / (double)count);
+  for (ptrdiff_t i = 0; i < count; i++)
+    x_gradient[i] = factor * (g[i] * weight[i] - offset - (x[i] - mean) * factor * tilt);
+}
+
+KERNEL void NAME(signed_root)(const T *x, T eps, T *y, ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; i++) {
+    T size = x[i] < 0 ? -x[i] : x[i];
+    T root = sizeof(T) == 4 ? (T)sqrtf((float)(size + eps)) : (T)sqrt((double)(size + eps));
+    // x / |x| would be NaN at 0; NaN stays NaN.
+    y[i] = x[i] > 0 ? root : x[i] < 0 ? -root : x[i];
+  }
+}
+
+KERNEL void NAME(signed_root_gradient)(const T *x, T eps, const T *g, T *y, ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; i++) {
+    T size = x[i] < 0 ? -x[i] : x[i];
+    T root = sizeof(T) == 4 ? (T)sqrtf((float)(size + eps)) : (T)sqrt((double)(size + eps));
+    y[i] = x[i] == 0 ? 0 : g[i] / (2 * root);
+  }
+}
+
 KERNEL void NAME(pad_channels)(const covpool_window *w, const T *x, ptrdiff_t before, ptrdiff_t after, T *y) {
   ptrdiff_t plane = w->out_height * w->out_width;
   memset(y, 0, (size_t)(before * plane) * sizeof(T));

@@ -99,6 +99,31 @@ public struct Cholesky<Scalar: RealScalar>: Sendable {
   }
 }
 
+/// Replaces a symmetric positive definite matrix, of which the lower triangle counts, by its inverse, symmetric to the
+/// bit. Nothing is allocated.
+/// - Throws: `LAPACKError.notPositiveDefinite` or `.notFinite`; the matrix is undefined then.
+package func invertPositiveDefinite<Scalar: RealScalar>(
+  _ matrix: UnsafeMutablePointer<Scalar>, size: Int
+) throws(LAPACKError) {
+  useSingleThreadedBLAS()
+  try requireFinite(matrix, count: size * size)
+  // LAPACK stores columns: our lower triangle is its upper one.
+  let (n, stride, upper) = (Int32(size), Int32(max(1, size)), CChar(UInt8(ascii: "U")))
+  try LAPACKRoutine.potrf.check(
+    forPrecision(
+      of: Scalar.self, float: { LAPACKE_spotrf_work(LAPACK_COL_MAJOR, upper, n, matrix.float, stride) },
+      double: { LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, upper, n, matrix.double, stride) }),
+    for: Scalar.self, size: size)
+  try LAPACKRoutine.potri.check(
+    forPrecision(
+      of: Scalar.self, float: { LAPACKE_spotri_work(LAPACK_COL_MAJOR, upper, n, matrix.float, stride) },
+      double: { LAPACKE_dpotri_work(LAPACK_COL_MAJOR, upper, n, matrix.double, stride) }),
+    for: Scalar.self, size: size)
+  forPrecision(
+    of: Scalar.self, float: { copyAboveDiagonal(matrix.float, size) },
+    double: { copyAboveDiagonal(matrix.double, size) })
+}
+
 // Called with concrete types only, which the compiler specializes: an unspecialized loop over an n×n matrix takes four
 // times as long as its factorization (n = 256).
 

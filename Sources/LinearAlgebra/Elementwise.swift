@@ -47,3 +47,44 @@ package func sumOfSquares<Scalar: RealScalar>(_ x: UnsafePointer<Scalar>, count:
     of: Scalar.self, float: { covpool_dot_f32(x.float, x.float, count) },
     double: { covpool_dot_f64(x.double, x.double, count) })
 }
+
+/// Copies numbers from one precision to the same or the other.
+package func convert<From: RealScalar, To: RealScalar>(
+  _ x: UnsafePointer<From>, into y: UnsafeMutablePointer<To>, count: Int
+) {
+  forPrecision(
+    of: From.self,
+    float: {
+      forPrecision(
+        of: To.self, float: { y.float.update(from: x.float, count: count) },
+        double: { widen(x.float, into: y.double, count: count) })
+    },
+    double: { narrow(x.double, into: y, count: count) })
+}
+
+/// `result[column, row] ← a[row, column]`.
+package func transpose<Scalar: RealScalar>(
+  _ a: UnsafePointer<Scalar>, into result: UnsafeMutablePointer<Scalar>, rows: Int, columns: Int
+) {
+  forPrecision(
+    of: Scalar.self, float: { covpool_transpose_f32(a.float, result.float, rows, columns) },
+    double: { covpool_transpose_f64(a.double, result.double, rows, columns) })
+}
+
+/// `y ← y + factor · x`.
+package func accumulate<Scalar: RealScalar>(
+  _ x: UnsafePointer<Scalar>, times factor: Scalar, into y: UnsafeMutablePointer<Scalar>, count: Int
+) {
+  forPrecision(
+    of: Scalar.self, float: { covpool_accumulate_f32(Float(factor), x.float, y.float, count) },
+    double: { covpool_accumulate_f64(Double(factor), x.double, y.double, count) })
+}
+
+/// Σ aᵢ bᵢ, in double precision.
+package func dot<Scalar: RealScalar>(
+  _ a: UnsafePointer<Scalar>, _ b: UnsafePointer<Scalar>, count: Int
+) -> Double {
+  forPrecision(
+    of: Scalar.self, float: { covpool_dot_f32(a.float, b.float, count) },
+    double: { covpool_dot_f64(a.double, b.double, count) })
+}

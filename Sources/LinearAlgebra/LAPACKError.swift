@@ -29,6 +29,8 @@ public enum LAPACKError: Error, Equatable, Sendable, CustomStringConvertible {
 package enum LAPACKRoutine: String {
   /// Eigenvalues and eigenvectors of a symmetric matrix, by divide and conquer.
   case syevd
+  /// Eigenvalues and eigenvectors of a symmetric matrix, by relatively robust representations.
+  case syevr
   /// Singular values and vectors, by divide and conquer.
   case gesdd
   /// Cholesky factorization.
@@ -53,7 +55,7 @@ package enum LAPACKRoutine: String {
       // info = first · (size + 1) + last, both from 1.
       let (first, last) = info.quotientAndRemainder(dividingBy: size + 1)
       throw .notConverged(routine: name, block: first >= 1 && first <= last ? first - 1...last - 1 : nil)
-    case .gesdd:
+    case .gesdd, .syevr:
       throw .notConverged(routine: name, block: nil)
     case .potrf, .potri:
       throw .notPositiveDefinite(index: info - 1)

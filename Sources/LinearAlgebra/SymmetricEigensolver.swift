@@ -1,27 +1,45 @@
 import COpenBLAS
 
-/// Eigenvalues and eigenvectors of real symmetric matrices of one size, by divide and conquer (LAPACK's `ssyevd` and
-/// `dsyevd`).
+/// How the eigenvectors of a symmetric matrix are found, once it is tridiagonal.
+public enum EigenAlgorithm: String, CaseIterable, Hashable, Sendable, Codable {
+  /// Divide and conquer, LAPACK's `syevd`: exact to rounding, eigenvectors orthogonal to rounding.
+  case divideAndConquer = "divide-and-conquer"
+  /// Multiple relatively robust representations, LAPACK's `syevr`: fewer operations, and eigenvectors a digit or two less
+  /// orthogonal.
+  case mrrr
+}
+
+/// Eigenvalues and eigenvectors of real symmetric matrices of one size, by LAPACK.
 ///
 /// A solver owns the workspace, so that solving allocates nothing. It serves one thread at a time: make one for each.
 public final class SymmetricEigensolver<Scalar: RealScalar> {
   /// Rows and columns of the matrices.
   public let size: Int
+  /// How eigenvectors are found.
+  public let algorithm: EigenAlgorithm
   private let workspace: Workspace<Scalar>
+  /// MRRR does not work in place: it needs room for a second matrix, and two integers for each vector.
+  private let vectors: Workspace<Scalar>
 
   /// The largest size: LAPACK counts the 2 n² + 6 n + 1 scalars of the workspace in 32 bits.
   public static var maximumSize: Int { 32_766 }
 
   /// A solver for matrices of `size` × `size`.
   /// - Precondition: `size` is in `0...maximumSize`.
-  public init(size: Int) {
+  public init(size: Int, algorithm: EigenAlgorithm = .divideAndConquer) {
     precondition((0...Self.maximumSize).contains(size), "an eigensolver for matrices of \(size)×\(size)")
     useSingleThreadedBLAS()
-    self.size = size
+    (self.size, self.algorithm) = (size, algorithm)
     var (numbers, integers) = (Scalar(0), Int32(0))
-    let info = Self.syevd(size, nil, nil, &numbers, -1, &integers, -1)
-    precondition(info == 0, "workspace query of syevd for size \(size) returned \(info)")
+    let info: Int32
+    switch algorithm {
+    case .divideAndConquer: info = Self.syevd(size, nil, nil, &numbers, -1, &integers, -1)
+    case .mrrr: info = Self.syevr(size, nil, nil, nil, nil, &numbers, -1, &integers, -1)
+    }
+    precondition(info == 0, "workspace query of \(algorithm) for size \(size) returned \(info)")
     workspace = Workspace(numbers: workspaceCount(numbers), integers: Int(integers))
+    let isInPlace = algorithm == .divideAndConquer
+    vectors = Workspace(numbers: isInPlace ? 0 : size * size, integers: isInPlace ? 0 : 2 * size)
   }
 
   /// Decomposes a matrix in place: A = Σᵢ λᵢ uᵢ uᵢᵀ = Uᵀ Λ U, where the rows of U are the eigenvectors uᵢ.
@@ -37,10 +55,20 @@ public final class SymmetricEigensolver<Scalar: RealScalar> {
   ) throws(LAPACKError) {
     guard size > 0 else { return }
     try requireFinite(matrix, count: size * size)
-    let info = Self.syevd(
-      size, matrix, values, workspace.numbers.baseAddress!, workspace.numbers.count, workspace.integers.baseAddress!,
-      workspace.integers.count)
-    try LAPACKRoutine.syevd.check(info, for: Scalar.self, size: size)
+    let (numbers, integers) = (workspace.numbers, workspace.integers)
+    switch algorithm {
+    case .divideAndConquer:
+      let info = Self.syevd(
+        size, matrix, values, numbers.baseAddress!, numbers.count, integers.baseAddress!, integers.count)
+      try LAPACKRoutine.syevd.check(info, for: Scalar.self, size: size)
+    case .mrrr:
+      let found = vectors.numbers.baseAddress!
+      let info = Self.syevr(
+        size, matrix, values, found, vectors.integers.baseAddress!, numbers.baseAddress!, numbers.count,
+        integers.baseAddress!, integers.count)
+      try LAPACKRoutine.syevr.check(info, for: Scalar.self, size: size)
+      matrix.update(from: found, count: size * size)
+    }
   }
 
   /// The routine itself; counts of −1 ask for the workspace's sizes.
@@ -68,6 +96,31 @@ public final class SymmetricEigensolver<Scalar: RealScalar> {
           integers, integerCount)
       })
   }
+
+  /// The same for MRRR, which leaves the eigenvectors in `found`.
+  private static func syevr(
+    _ size: Int, _ matrix: UnsafeMutablePointer<Scalar>?, _ values: UnsafeMutablePointer<Scalar>?,
+    _ found: UnsafeMutablePointer<Scalar>?, _ support: UnsafeMutablePointer<Int32>?,
+    _ numbers: UnsafeMutablePointer<Scalar>, _ numberCount: Int, _ integers: UnsafeMutablePointer<Int32>,
+    _ integerCount: Int
+  ) -> Int32 {
+    let (vectors, all, lower) = (CChar(UInt8(ascii: "V")), CChar(UInt8(ascii: "A")), CChar(UInt8(ascii: "L")))
+    let (n, stride) = (Int32(size), Int32(max(1, size)))
+    let (numberCount, integerCount) = (Int32(numberCount), Int32(integerCount))
+    var count: Int32 = 0
+    return forPrecision(
+      of: Scalar.self,
+      float: {
+        LAPACKE_ssyevr_work(
+          LAPACK_COL_MAJOR, vectors, all, lower, n, matrix?.float, stride, 0, 0, 0, 0, 0, &count, values?.float,
+          found?.float, stride, support, numbers.float, numberCount, integers, integerCount)
+      },
+      double: {
+        LAPACKE_dsyevr_work(
+          LAPACK_COL_MAJOR, vectors, all, lower, n, matrix?.double, stride, 0, 0, 0, 0, 0, &count, values?.double,
+          found?.double, stride, support, numbers.double, numberCount, integers, integerCount)
+      })
+  }
 }
 
 /// The eigenvalues and eigenvectors of a symmetric matrix.
@@ -76,13 +129,14 @@ public final class SymmetricEigensolver<Scalar: RealScalar> {
 /// - Parameters:
 ///   - matrix: `size` × `size` scalars, row by row, finite everywhere, of which the upper triangle counts.
 ///   - size: rows and columns; may be 0.
+///   - algorithm: how eigenvectors are found.
 /// - Returns: the eigenvalues in ascending order, and the eigenvectors in the same order, one in each **row** of a
 ///   `size` × `size` row-major matrix.
 /// - Throws: `LAPACKError.notFinite` or `.notConverged`.
 public func symmetricEigendecomposition<Scalar: RealScalar>(
-  of matrix: [Scalar], size: Int
+  of matrix: [Scalar], size: Int, algorithm: EigenAlgorithm = .divideAndConquer
 ) throws(LAPACKError) -> (values: [Scalar], vectors: [Scalar]) {
-  let solver = SymmetricEigensolver<Scalar>(size: size)
+  let solver = SymmetricEigensolver<Scalar>(size: size, algorithm: algorithm)
   precondition(matrix.count == size * size, "\(matrix.count) scalars for a matrix of \(size)×\(size)")
   var (values, vectors) = ([Scalar](repeating: 0, count: size), matrix)
   try solver.decompose(&vectors, values: &values)

@@ -27,23 +27,26 @@ public final class Classifier: Sendable {
   ///   - model: a name such as `resnet50-fastmpn`; `Zoo.entries` has them all.
   ///   - checkpoint: the file's path.
   ///   - iterations: Newton–Schulz iterations in place of the network's own.
+  ///   - normalization: what to make of the covariance in place of what the network was trained with.
   ///   - seed: of random weights.
   ///   - algorithm: how to convolve, wherever it applies; by default what is best for each convolution.
   /// - Throws: `ZooError`, `CheckpointError`, `LoadError`.
   public convenience init(
-    _ model: String, checkpoint: String? = nil, iterations: Int? = nil, seed: UInt64 = 0,
-    algorithm: ConvolutionAlgorithm? = nil
+    _ model: String, checkpoint: String? = nil, iterations: Int? = nil,
+    normalization: CovarianceNormalization? = nil, seed: UInt64 = 0, algorithm: ConvolutionAlgorithm? = nil
   ) throws {
     let entry = try Zoo.entry(named: model)
     guard let checkpoint else {
       var configuration = entry.configuration
-      configuration.iterations = iterations ?? configuration.iterations
+      if let normalization, configuration.head != .gap { configuration.normalization = normalization }
       var network = ResNet<Float>(configuration)
+      if let iterations { network.setIterations(iterations) }
       network.initialize(seed: seed)
       self.init(network, report: nil, algorithm: algorithm)
       return
     }
-    var (network, report) = try ResNet<Float>.load(entry.configuration, from: checkpoint)
+    var (network, report) = try ResNet<Float>.load(
+      entry.configuration, from: checkpoint, normalization: entry.configuration.head == .gap ? nil : normalization)
     if let iterations { network.setIterations(iterations) }
     self.init(network, report: report, algorithm: algorithm)
   }

@@ -59,6 +59,7 @@ public struct Evaluation {
   ///   - onImage: called for each classified image, in the data set's order.
   ///   - shouldStop: asked about images that could not be read; an error ends the pass.
   ///   - isCancelled: asked after each batch; the pass ends with a `CancellationError` if so.
+  /// - Throws: `EvaluationError` for an image whose covariance has no root by the network's normalisation.
   public func callAsFunction(
     _ classifier: Classifier, on data: any Dataset, onProgress: (Progress) -> Void = { _ in },
     onImage: ((ImageResult) -> Void)? = nil,
@@ -78,7 +79,12 @@ public struct Evaluation {
       summary.failures += batch.failures
       summary.images += batch.indices.count
       if !batch.indices.isEmpty {
-        let logits = classifier(batch.images)
+        let logits: Tensor<Float>
+        do {
+          logits = try checkingNumerics { classifier(batch.images) }
+        } catch let failure as NumericalFailure {
+          throw EvaluationError(path: data.path(batch.indices[failure.sample]), failure: failure)
+        }
         let probabilities = onImage.map { _ in logits.softmax() }
         for (row, index) in batch.indices.enumerated() {
           logits.withRow(row) { summary.metrics.add($0, label: batch.labels[row]) }
@@ -97,6 +103,16 @@ public struct Evaluation {
     }
     return summary
   }
+}
+
+/// An image for which the network has no result.
+public struct EvaluationError: Error, CustomStringConvertible, Sendable {
+  /// The image's path within the data set.
+  public let path: String
+  /// What did not converge.
+  public let failure: NumericalFailure
+
+  public var description: String { "\(path): \(failure.operation): \(failure.reason)" }
 }
 
 extension Tensor {

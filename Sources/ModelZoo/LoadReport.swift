@@ -41,6 +41,8 @@ public enum LoadError: Error, CustomStringConvertible, Sendable {
   case notANetwork(path: String, missing: String)
   /// The stem takes neither colour nor grey images.
   case inputChannels(path: String, found: Int)
+  /// The file names a normalisation that there is not.
+  case normalization(path: String, reason: String)
   /// Tensors are missing, left over or of another shape.
   case mismatch(path: String, model: String, report: LoadReport, suggestion: String?)
 
@@ -53,6 +55,8 @@ public enum LoadError: Error, CustomStringConvertible, Sendable {
       return "\(path): no residual network's checkpoint: it holds no '\(missing)'"
     case .inputChannels(let path, let found):
       return "\(path): its conv1.weight has \(found) input channels; images have 3, or 1 if grey"
+    case .normalization(let path, let reason):
+      return "\(path): \(reason)"
     case .mismatch(let path, let model, let report, let suggestion):
       let counts = [
         (report.mismatched.count, "of another shape"), (report.missing.count, "missing"),

@@ -22,6 +22,18 @@ public enum Head: String, CaseIterable, Hashable, Sendable, Codable {
   }
 }
 
+extension Head {
+  /// What the head makes of its covariance; `nil` for GAP, which takes none.
+  public var normalization: CovarianceNormalization? {
+    switch self {
+    case .gap: nil
+    case .fastmpn: .newtonSchulz()
+    case .mpn: .exact()
+    case .dropcov: .dropCov
+    }
+  }
+}
+
 /// Whose code a network follows where the published codes differ: padding, BatchNorm's eps, names in checkpoints.
 public enum Flavour: String, CaseIterable, Hashable, Sendable, Codable {
   /// The PyTorch releases.
@@ -54,10 +66,8 @@ public struct NetworkConfiguration: Hashable, Sendable, Codable {
   public var inputChannels: Int
   /// Whose code it follows.
   public var flavour: Flavour
-  /// Newton–Schulz iterations of a Fast-MPN head.
-  public var iterations: Int
-  /// Newton–Schulz scaling of a Fast-MPN head.
-  public var scaling: NewtonSchulz.Scaling
+  /// What a covariance head makes of its covariance: the head's own, or another; `nil` with GAP.
+  public var normalization: CovarianceNormalization?
 
   /// A network as released: d = 256 and 1000 classes for ImageNet in PyTorch's flavour, 128 and 1001 in MindSpore's; d = 64
   /// and 10 classes for CIFAR.
@@ -75,21 +85,12 @@ public struct NetworkConfiguration: Hashable, Sendable, Codable {
     }
     if head == .gap { dimension = 0 }
     (self.depth, self.head, self.flavour) = (depth, head, flavour)
-    (inputChannels, iterations, scaling) = (3, 5, .trace)
+    (inputChannels, normalization) = (3, head.normalization)
   }
 
   /// Length of the vector that the classifier sees.
   public var representationSize: Int {
     head == .gap ? layout.outputChannels : dimension * (dimension + 1) / 2
-  }
-
-  var normalization: CovarianceNormalization? {
-    switch head {
-    case .gap: nil
-    case .fastmpn: .newtonSchulz(iterations: iterations, scaling: scaling)
-    case .mpn: .power(0.5)
-    case .dropcov: .dropCov
-    }
   }
 
   var layout: ResidualLayout {

@@ -25,7 +25,21 @@ struct NetworkCheckpoint {
 
   var hasCovarianceHead: Bool { tensors["layer_reduce.weight"] != nil }
 
-  /// `asked` with what the file decides: flavour, d, class count and input channels.
+  /// What the file's covariances were trained with, as far as it tells; by default what the head is published with.
+  func normalization(of head: Head) throws -> CovarianceNormalization? {
+    guard metadata["head"].map({ $0 == head.rawValue }) ?? true else { return head.normalization }
+    if let text = metadata["normalization"] {
+      do { return try CovarianceNormalization(text) } catch {
+        throw LoadError.normalization(path: path, reason: error.description)
+      }
+    }
+    guard head == .fastmpn else { return head.normalization }
+    let iterations = metadata["iterations"].flatMap { Int($0) }.flatMap { (1...100).contains($0) ? $0 : nil }
+    let scaling = metadata["scaling"].flatMap(NewtonSchulz.Scaling.init)
+    return .newtonSchulz(NewtonSchulz(iterations: iterations, scaling: scaling ?? .trace))
+  }
+
+  /// `asked` with what the file decides: flavour, d, class count, input channels and normalisation.
   func configuration(for asked: NetworkConfiguration) throws -> NetworkConfiguration {
     guard let stem = tensors["conv1.weight"]?.shape, stem.rank == 4 else {
       throw LoadError.notANetwork(path: path, missing: "conv1.weight")
@@ -51,12 +65,7 @@ struct NetworkCheckpoint {
     {
       found.classes = classifier[0]
     }
-    if asked.head == .fastmpn {
-      if let text = metadata["iterations"], let iterations = Int(text), (1...100).contains(iterations) {
-        found.iterations = iterations
-      }
-      if let text = metadata["scaling"], let scaling = NewtonSchulz.Scaling(rawValue: text) { found.scaling = scaling }
-    }
+    found.normalization = try normalization(of: asked.head)
     return found
   }
 
@@ -79,15 +88,22 @@ extension ResNet {
   ///
   /// Loading is strict: every tensor of the network must be in the file with its shape, and the file may hold no others,
   /// except DropCov's attention, which inference does not use.
+  /// - Parameter normalization: what to make of the covariance in place of what the file was trained with.
   /// - Throws: `CheckpointError` for a file that cannot be read, `LoadError` for one that does not fit.
-  public static func load(_ asked: NetworkConfiguration, from path: String) throws -> (ResNet, LoadReport) {
+  public static func load(
+    _ asked: NetworkConfiguration, from path: String, normalization: CovarianceNormalization? = nil
+  ) throws -> (ResNet, LoadReport) {
     let checkpoint = try Checkpoint(contentsOf: path)
     try checkpoint.verifyChecksums()
-    return try load(asked, from: NetworkCheckpoint(checkpoint))
+    return try load(asked, from: NetworkCheckpoint(checkpoint), normalization: normalization)
   }
 
-  static func load(_ asked: NetworkConfiguration, from file: NetworkCheckpoint) throws -> (ResNet, LoadReport) {
-    let configuration = try file.configuration(for: asked)
+  static func load(
+    _ asked: NetworkConfiguration, from file: NetworkCheckpoint, normalization: CovarianceNormalization? = nil
+  ) throws -> (ResNet, LoadReport) {
+    var configuration = try file.configuration(for: asked)
+    let trained = configuration.normalization
+    configuration.normalization = normalization ?? trained
     var network = ResNet(configuration)
     var report = LoadReport()
     report.metadata = file.metadata
@@ -116,9 +132,13 @@ extension ResNet {
       } catch { failure = error }
     }
     if let failure { throw failure }
-    if configuration.head != .dropcov { unused.remove("eca_layer.conv.weight") }
+    if configuration.normalization != .dropCov { unused.remove("eca_layer.conv.weight") }
     report.unexpected = unused.sorted()
     report.warnings = warnings(configuration, file, report)
+    if let chosen = configuration.normalization, let trained, chosen != trained {
+      report.warnings.append(
+        "\(file.path) was trained with the normalization \(trained); it runs with \(chosen), another network")
+    }
     guard report.isComplete else {
       let likely = file.likelyModel
       throw LoadError.mismatch(
@@ -168,9 +188,10 @@ extension ResNet {
   /// otherwise. Flavour, d and input channels are the checkpoint's.
   /// - Throws: `CheckpointError`, `LoadError`.
   public static func finetuned(
-    _ asked: NetworkConfiguration, from path: String, classes: Int, seed: UInt64
+    _ asked: NetworkConfiguration, from path: String, classes: Int, seed: UInt64,
+    normalization: CovarianceNormalization? = nil
   ) throws -> (network: ResNet, report: LoadReport, replacesClassifier: Bool) {
-    let (loaded, report) = try load(asked, from: path)
+    let (loaded, report) = try load(asked, from: path, normalization: normalization)
     guard loaded.configuration.classes != classes else { return (loaded, report, false) }
     var configuration = loaded.configuration
     configuration.classes = classes

@@ -63,10 +63,12 @@ public struct ResNet<Scalar: RealScalar>: Module {
     visit(Self.classifierName(configuration), &classifier)
   }
 
-  /// Runs a Fast-MPN head with another number of Newton–Schulz iterations; other heads have none.
+  /// Makes another number of Newton–Schulz iterations, where the normalisation is one.
   public mutating func setIterations(_ iterations: Int) {
-    configuration.iterations = iterations
-    if let normalization = configuration.normalization { covariancePool?.normalization = normalization }
+    guard case .newtonSchulz(var operation, let gradient) = configuration.normalization else { return }
+    operation.iterations = iterations
+    configuration.normalization = .newtonSchulz(operation, gradient: gradient)
+    covariancePool?.normalization = .newtonSchulz(operation, gradient: gradient)
   }
 
   /// The features whose covariance a covariance head takes: `[B, C, H, W]` to `[B, d, H′, W′]`.

@@ -64,7 +64,8 @@ public enum DifferentiationError: Error, CustomStringConvertible {
 ///   - random: where layers that drop take their random numbers; a different stream for each step.
 ///   - allowsUnused: whether a parameter that the value does not depend on gets a gradient of 0 rather than an error.
 ///     Parameters that are for training only may be unused where `isTraining` is false.
-/// - Throws: `DifferentiationError` naming the parameters that the value does not depend on.
+/// - Throws: `DifferentiationError` naming the parameters that the value does not depend on, `NumericalFailure` naming
+///   the sample of the batch for which a decomposition or an iteration did not converge.
 public func valueWithGradients<Network: Module>(
   of module: Network, isTraining: Bool = true, random: RandomStream = RandomStream(seed: 0, name: "tape"),
   allowsUnused: Bool = false, _ function: (Network) throws -> Tensor<Network.Scalar>
@@ -80,9 +81,11 @@ public func valueWithGradients<Network: Module>(
     leaves.append(tensor)
     if description.role == .trainingParameter && !isTraining { optional.insert(description.name) }
   }
-  let value = try function(recorded)
-  let (updates, metrics) = (tape.notedUpdates, tape.notedMetrics)
-  let found = tape.gradients(of: value, withRespectTo: leaves.map { tape.index(of: $0) })
+  let (value, updates, metrics, found) = try checkingNumerics {
+    let value = try function(recorded)
+    let (updates, metrics) = (tape.notedUpdates, tape.notedMetrics)
+    return (value, updates, metrics, tape.gradients(of: value, withRespectTo: leaves.map { tape.index(of: $0) }))
+  }
   let unused = zip(names, found).filter { $1 == nil && !optional.contains($0) }.map(\.0)
   guard allowsUnused || unused.isEmpty else { throw DifferentiationError.unusedParameters(unused) }
   let tensors = zip(found, leaves).map { $0 ?? Tensor($1.shape, repeating: 0) }

@@ -4,6 +4,8 @@ public enum Initializer: Sendable {
   case zeros
   /// All 1.
   case ones
+  /// All one number.
+  case constant(Double)
   /// Normal with deviation √(2 / fan out): He et al. 2015 for layers before a ReLU. `[O, C, h, w]` has fan out O·h·w.
   case kaimingNormal
   /// Uniform in ±bound; PyTorch's default for a linear layer is 1/√(fan in).
@@ -13,6 +15,7 @@ public enum Initializer: Sendable {
     switch self {
     case .zeros: return Tensor(shape, repeating: 0)
     case .ones: return Tensor(shape, repeating: 1)
+    case .constant(let value): return Tensor(shape, repeating: Scalar(value))
     case .kaimingNormal:
       let fanOut = shape[0] * shape.dropFirst(2).reduce(1, *)
       return random.normal(shape, deviation: Scalar((2 / Double(fanOut)).squareRoot()))

@@ -1,21 +1,29 @@
 import Foundation
 import Kernels
 
-/// Working memory that each thread keeps and grows: what a piece of work needs while it runs, not cleared.
+/// Working memory that each thread keeps and grows: what a piece of work needs while it runs, not cleared. A piece within
+/// a piece has a block of its own.
 private final class Scratch {
-  var memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-  var isTaken = false
+  private var blocks: [UnsafeMutableRawBufferPointer] = []
+  private var depth = 0
 
-  func grow(to bytes: Int) {
-    guard memory.count < bytes else { return }
-    memory.deallocate()
-    // What is large is made whole large pages: they lie side by side in memory, and so in the caches.
-    let page = Int(COVPOOL_LARGE_PAGE)
-    let bytes = bytes < page / 2 ? bytes : (bytes + page - 1) / page * page
-    memory = UnsafeMutableRawBufferPointer(start: allocate(bytes: bytes), count: bytes)
+  /// The block of the current depth, with room for at least `bytes`, until `leave`.
+  func enter(bytes: Int) -> UnsafeMutableRawPointer {
+    if depth == blocks.count { blocks.append(UnsafeMutableRawBufferPointer(start: nil, count: 0)) }
+    if blocks[depth].count < bytes {
+      blocks[depth].deallocate()
+      // What is large is made whole large pages: they lie side by side in memory, and so in the caches.
+      let page = Int(COVPOOL_LARGE_PAGE)
+      let bytes = bytes < page / 2 ? bytes : (bytes + page - 1) / page * page
+      blocks[depth] = UnsafeMutableRawBufferPointer(start: allocate(bytes: bytes), count: bytes)
+    }
+    depth += 1
+    return blocks[depth - 1].baseAddress!
   }
 
-  deinit { memory.deallocate() }
+  func leave() { depth -= 1 }
+
+  deinit { for block in blocks { block.deallocate() } }
 
   static let key: pthread_key_t = {
     var key = pthread_key_t()
@@ -39,21 +47,14 @@ private final class Scratch {
 
 /// Calls `body` with uninitialised memory for `count` scalars, the calling thread's own.
 ///
-/// Reused from call to call, so that inner loops neither allocate nor touch fresh pages. A nested call gets memory of
-/// its own.
-package func withScratch<Scalar: BitwiseCopyable, Result>(
-  of _: Scalar.Type, _ count: Int, _ body: (UnsafeMutablePointer<Scalar>) throws -> Result
-) rethrows -> Result {
+/// Reused from call to call, so that inner loops neither allocate nor touch fresh pages. A nested call gets other memory.
+package func withScratch<Scalar: BitwiseCopyable, Result, Failure: Error>(
+  of _: Scalar.Type, _ count: Int, _ body: (UnsafeMutablePointer<Scalar>) throws(Failure) -> Result
+) throws(Failure) -> Result {
   let scratch = Scratch.current
-  guard !scratch.isTaken else {
-    let own = UnsafeMutableRawPointer.allocate(byteCount: max(count, 1) * MemoryLayout<Scalar>.stride, alignment: 64)
-    defer { own.deallocate() }
-    return try body(own.bindMemory(to: Scalar.self, capacity: max(count, 1)))
-  }
-  scratch.isTaken = true
-  defer { scratch.isTaken = false }
-  scratch.grow(to: max(count, 1) * MemoryLayout<Scalar>.stride)
-  return try body(scratch.memory.baseAddress!.bindMemory(to: Scalar.self, capacity: max(count, 1)))
+  let memory = scratch.enter(bytes: max(count, 1) * MemoryLayout<Scalar>.stride)
+  defer { scratch.leave() }
+  return try body(memory.bindMemory(to: Scalar.self, capacity: max(count, 1)))
 }
 
 /// Makes a process that trains keep freed memory for its next step, where the C library can. For the whole process.

@@ -63,6 +63,12 @@ public final class Trainer {
   public convenience init(_ settings: TrainingSettings, output directory: String) throws {
     try settings.recipe.validate()
     var configuration = try Zoo.entry(named: settings.model).configuration
+    if let normalization = settings.normalization {
+      guard configuration.head != .gap else {
+        throw TrainingError.otherSettings("\(settings.model) has no covariance head to normalize by \(normalization)")
+      }
+      configuration.normalization = normalization
+    }
     let data = try Self.open(settings)
     let labels = (0..<data.training.count).lazy.compactMap { data.training.label($0) }
     guard let highest = labels.max(), labels.count == data.training.count else {
@@ -74,7 +80,8 @@ public final class Trainer {
     var network: ResNet<Float>
     var warnings: [String] = []
     if let path = settings.finetune {
-      let found = try ResNet<Float>.finetuned(configuration, from: path, classes: classes, seed: settings.seed)
+      let found = try ResNet<Float>.finetuned(
+        configuration, from: path, classes: classes, seed: settings.seed, normalization: settings.normalization)
       (network, warnings) = (found.network, found.report.warnings)
       if found.replacesClassifier {
         warnings.append("\(path) has another number of classes than \(settings.data): the classifier begins anew")

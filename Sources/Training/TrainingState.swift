@@ -14,6 +14,8 @@ public struct TrainingSettings: Equatable, Sendable, Codable {
   public var seed: UInt64
   /// A checkpoint to start from instead of random weights.
   public var finetune: String?
+  /// What to make of the covariance in place of the head's own.
+  public var normalization: CovarianceNormalization?
   /// At most so many images of each part of the data, the first ones.
   public var limit: Int?
 
@@ -126,9 +128,10 @@ struct TrainingFiles {
       "mean": list(transform.mean), "std": list(transform.deviation), "epoch": "\(progress.epoch)",
       "step": "\(progress.step)", "seed": "\(progress.settings.seed)", "recipe": progress.settings.recipe.name,
     ]
-    if configuration.head == .fastmpn {
-      metadata["iterations"] = "\(configuration.iterations)"
-      metadata["scaling"] = configuration.scaling.rawValue
+    metadata["normalization"] = configuration.normalization?.description
+    if case .newtonSchulz(let operation, _) = configuration.normalization {
+      metadata["iterations"] = "\(operation.iterations)"
+      metadata["scaling"] = operation.scaling.rawValue
     }
     if let names = progress.classNames, let json = try? JSONEncoder().encode(names) {
       metadata["class_names"] = String(decoding: json, as: UTF8.self)

@@ -102,18 +102,16 @@ struct ModelReport {
     ]
     let image = RandomStream(seed: 0, name: "image").uniform(shape, low: Float(-2), high: 2)
     let features = Plan(network.trace(input: shape) { $0.reducedFeatures($1) })(image)
-    let iterated = NewtonSchulz(
-      iterations: configuration.iterations, scaling: configuration.scaling
-    ).applied(
-      to: Covariance().applied(to: features))
-    let exact = CovariancePower(exponent: 0.5).applied(to: features)
+    guard case .newtonSchulz(let operation, _) = configuration.normalization else { return }
+    let iterated = operation.applied(to: Covariance().applied(to: features))
+    let exact = CovarianceFunction().applied(to: features)
     let (difference, norm) = zip(iterated.scalars, exact.scalars).reduce((0.0, 0.0)) { sums, pair in
       let (a, b) = (Double(pair.0), Double(pair.1))
       return (sums.0 + (a - b) * (a - b), sums.1 + b * b)
     }
     let error = (difference / max(norm, .leastNormalMagnitude)).squareRoot()
     print(
-      "square root   \(configuration.iterations) Newton–Schulz iterations are "
+      "square root   \(operation.iterations) Newton–Schulz iterations are "
         + String(format: "%.0f %%", error * 100)
         + " away from the exact root (Frobenius norm, this network's features)")
   }

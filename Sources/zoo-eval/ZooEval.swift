@@ -67,6 +67,12 @@ struct ZooEval: ParsableCommand {
     help: ArgumentHelp("Newton–Schulz iterations, in place of the network's own.", valueName: "n"))
   var iterations: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "What to make of the covariance, in place of the network's own.", discussion: CovarianceNormalization.help,
+      valueName: "name"), transform: CovarianceNormalization.init(_:))
+  var normalization: CovarianceNormalization?
+
   @Option(help: ArgumentHelp("Write each image's five likeliest classes.", valueName: "file.csv"))
   var predictions: String?
 
@@ -172,8 +178,13 @@ struct ZooEval: ParsableCommand {
     Output.checkBuild()
     if let warning = BLASInfo.current.warning { Output.warn(warning) }
     for path in [predictions, results].compactMap({ $0 }) { try checkWritable(path) }
-    let classifier = try Classifier(model, checkpoint: checkpoint, iterations: iterations, algorithm: algorithm)
-    if iterations != nil, classifier.configuration.head != .fastmpn {
+    if normalization != nil, try Zoo.entry(named: model).configuration.head == .gap {
+      throw Mistake("--normalization is for networks with a covariance head; \(model) has none")
+    }
+    let classifier = try Classifier(
+      model, checkpoint: checkpoint, iterations: iterations, normalization: normalization, algorithm: algorithm)
+    let makesIterations = if case .newtonSchulz = classifier.configuration.normalization { true } else { false }
+    if iterations != nil, !makesIterations {
       throw Mistake("--iterations is for Fast-MPN networks; \(model) has no Newton–Schulz iterations")
     }
     for warning in classifier.report?.warnings ?? [] { Output.warn(warning) }

@@ -63,6 +63,12 @@ struct ZooTrain: ParsableCommand {
     help: ArgumentHelp("Factor of the classifier's learning rate; 5 in the papers' fine-tuning.", valueName: "x"))
   var classifierRate: Double?
 
+  @Option(
+    help: ArgumentHelp(
+      "What to make of the covariance, in place of the head's own.", discussion: CovarianceNormalization.help,
+      valueName: "name"), transform: CovarianceNormalization.init(_:))
+  var normalization: CovarianceNormalization?
+
   @Option(help: ArgumentHelp("Decides weights, order and augmentation.  (default: 0)", valueName: "n"))
   var seed: UInt64?
 
@@ -152,6 +158,7 @@ struct ZooTrain: ParsableCommand {
     settings.data = data ?? settings.data
     settings.seed = seed ?? settings.seed
     settings.finetune = finetune ?? settings.finetune
+    settings.normalization = normalization ?? settings.normalization
     settings.limit = limit ?? settings.limit
     var recipe = try recipe.map(Recipe.find) ?? settings.recipe
     recipe.epochs = epochs ?? recipe.epochs

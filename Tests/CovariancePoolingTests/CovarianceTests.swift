@@ -38,8 +38,8 @@ private func features(_ shape: Shape, _ name: String = "f") -> Tensor<Double> {
     let covariance = Covariance().applied(to: x)
     #expect(covariance.scalars == zero)
     #expect(NewtonSchulz().applied(to: covariance).scalars == zero)
-    #expect(MatrixPower().applied(to: covariance).scalars == zero)
-    #expect(CovariancePower().applied(to: x).scalars == zero)
+    #expect(MatrixFunction().applied(to: covariance).scalars == zero)
+    #expect(CovarianceFunction().applied(to: x).scalars == zero)
   }
 }
 
@@ -56,7 +56,7 @@ private func features(_ shape: Shape, _ name: String = "f") -> Tensor<Double> {
   private func `The square of the exact root is the covariance, full rank or not`(_ d: Int, _ positions: Int) {
     let x = features([2, d, positions])
     let sigma = Covariance().applied(to: x)
-    for root in [CovariancePower().applied(to: x), MatrixPower().applied(to: sigma)] {
+    for root in [CovarianceFunction().applied(to: x), MatrixFunction().applied(to: sigma)] {
       for sample in 0..<2 {
         let want = Array(sigma.scalars[sample * d * d..<(sample + 1) * d * d])
         #expect(largestError(squared(root, sample), want) < 1e-13)
@@ -66,8 +66,8 @@ private func features(_ shape: Shape, _ name: String = "f") -> Tensor<Double> {
 
   @Test func `Powers of a diagonal matrix are powers of its entries`() {
     let sigma = Tensor<Double>([1, 3, 3], [4, 0, 0, 0, 9, 0, 0, 0, 0])
-    #expect(largestError(MatrixPower(exponent: 0.5).applied(to: sigma).scalars, [2, 0, 0, 0, 3, 0, 0, 0, 0]) < 1e-14)
-    #expect(largestError(MatrixPower(exponent: 2).applied(to: sigma).scalars, [16, 0, 0, 0, 81, 0, 0, 0, 0]) < 1e-12)
+    #expect(largestError(MatrixFunction(.power(0.5)).applied(to: sigma).scalars, [2, 0, 0, 0, 3, 0, 0, 0, 0]) < 1e-14)
+    #expect(largestError(MatrixFunction(.power(2)).applied(to: sigma).scalars, [16, 0, 0, 0, 81, 0, 0, 0, 0]) < 1e-12)
   }
 
   @Test func `Newton–Schulz converges to the exact root, as fast as published`() {
@@ -91,7 +91,7 @@ private func features(_ shape: Shape, _ name: String = "f") -> Tensor<Double> {
     let trace = NewtonSchulz(iterations: 25).applied(to: sigma).scalars
     let frobenius = NewtonSchulz(iterations: 25, scaling: .frobenius).applied(to: sigma).scalars
     #expect(largestError(trace, frobenius) < 1e-12)
-    #expect(largestError(trace, MatrixPower().applied(to: sigma).scalars) < 1e-12)
+    #expect(largestError(trace, MatrixFunction().applied(to: sigma).scalars) < 1e-12)
   }
 
   @Test func `A scaled covariance has a scaled root, tiny or huge`() {
@@ -107,7 +107,7 @@ private func features(_ shape: Shape, _ name: String = "f") -> Tensor<Double> {
   @Test func `What is not finite stays visible`() {
     let x = Tensor<Float>([1, 3, 4], [1, 2, .nan, 4, 5, 6, 7, 8, 1, 2, 3, 4])
     #expect(NewtonSchulz().applied(to: Covariance().applied(to: x)).scalars.contains { $0.isNaN })
-    #expect(CovariancePower().applied(to: x).scalars.allSatisfy { $0.isNaN })
+    #expect(CovarianceFunction().applied(to: x).scalars.allSatisfy { $0.isNaN })
   }
 
   @Test func `Results do not depend on the number of threads or the batch`() {

@@ -49,17 +49,17 @@ private func matrix(eigenvalues: [Double]) -> Tensor<Double> {
     // N = 4 < 6 is decomposed through the Gram matrix.
     for shape: Shape in [[2, 4, 3, 5], [2, 6, 2, 2], [1, 5, 5, 1], [1, 1, 3, 3]] {
       #expect(
-        gradientError(at: [features(shape)]) { probe(CovariancePower(exponent: exponent).applied(to: $0)) } < 1e-6)
+        gradientError(at: [features(shape)]) { probe(CovarianceFunction(.power(exponent)).applied(to: $0)) } < 1e-6)
     }
   }
 
   @Test func `Both roads to the exact power have the same gradient`() {
     for shape: Shape in [[2, 4, 3, 5], [2, 6, 2, 2]] {
       let direct = valueWithGradients(at: [features(shape)]) {
-        probe(CovariancePower(exponent: 0.5).applied(to: $0))
+        probe(CovarianceFunction(.power(0.5)).applied(to: $0))
       }
       let composed = valueWithGradients(at: [features(shape)]) {
-        probe(MatrixPower(exponent: 0.5).applied(to: Covariance().applied(to: $0)))
+        probe(MatrixFunction(.power(0.5)).applied(to: Covariance().applied(to: $0)))
       }
       let scale = direct.gradients[0].scalars.map(abs).max() ?? 0
       #expect(largestError(composed.gradients[0].scalars, direct.gradients[0].scalars) < 1e-6 * scale)
@@ -76,7 +76,7 @@ private func matrix(eigenvalues: [Double]) -> Tensor<Double> {
       // Moved symmetrically, because the power is one of symmetric matrices.
       let error = gradientError(at: [Tensor([1, 4, 4], repeating: 0)]) { moved in
         let base = matrix(eigenvalues: eigenvalues)
-        return probe(MatrixPower(exponent: exponent).applied(to: base + SymmetricPart().applied(to: moved[0])))
+        return probe(MatrixFunction(.power(exponent)).applied(to: base + SymmetricPart().applied(to: moved[0])))
       }
       #expect(error < 1e-5)
     }
@@ -116,7 +116,7 @@ private enum AnyHead {
 
   func callAsFunction<Scalar>(_ x: Tensor<Scalar>) -> Tensor<Scalar> {
     switch self {
-    case .power: CovariancePower().applied(to: x)
+    case .power: CovarianceFunction().applied(to: x)
     case .newtonSchulz: NewtonSchulz().applied(to: Covariance().applied(to: x))
     }
   }

@@ -53,7 +53,7 @@ private struct HeadGoldens: Decodable {
     let matrix: Tensor<Scalar>
     switch golden.kind {
     case "plain": matrix = Covariance().applied(to: x)
-    case "eig0.5": matrix = CovariancePower(exponent: 0.5).applied(to: x)
+    case "eig0.5": matrix = CovarianceFunction(.power(0.5)).applied(to: x)
     default:
       let iterations = Int(golden.kind.dropFirst(2)) ?? 0
       matrix = NewtonSchulz(iterations: iterations).applied(to: Covariance().applied(to: x))

@@ -129,7 +129,7 @@ func writeNetwork(
       hashFilled(smallConfiguration(.fastmpn)), metadata: ["iterations": "3", "scaling": "frobenius"])
     defer { try? FileManager.default.removeItem(atPath: path) }
     let (network, _) = try ResNet<Float>.load(NetworkConfiguration(depth: 20, head: .fastmpn)!, from: path)
-    #expect(network.configuration.iterations == 3 && network.configuration.scaling == .frobenius)
+    #expect(network.configuration.normalization == .newtonSchulz(NewtonSchulz(iterations: 3, scaling: .frobenius)))
   }
 
   @Test func `A file that is no network is told so`() throws {

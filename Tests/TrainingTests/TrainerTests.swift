@@ -43,7 +43,7 @@ import Training
     #expect(svg.hasPrefix("<svg") && svg.contains("learning rate") && !svg.contains("nan"))
     // What it wrote is what zoo-eval reads: structure, names, classes from the file.
     let classifier = try Classifier("resnet20-fastmpn", checkpoint: scratch.path + "/run/best.safetensors")
-    #expect(classifier.configuration.iterations == 5 && classifier.report?.isComplete == true)
+    #expect(classifier.configuration.normalization == .newtonSchulz() && classifier.report?.isComplete == true)
     let metrics = try Evaluation()(classifier, on: openDataset(scratch.path + "/data")).metrics
     #expect(metrics.top1 == trainer.best?.top1)
   }
@@ -78,7 +78,8 @@ import Training
   @Test func `A run from a checkpoint of other iterations is resumed with them`() throws {
     let scratch = try Scratch()
     var configuration = try Zoo.entry(named: "resnet20-fastmpn").configuration
-    (configuration.iterations, configuration.scaling, configuration.dimension) = (2, .frobenius, 8)
+    configuration.normalization = .newtonSchulz(NewtonSchulz(iterations: 2, scaling: .frobenius))
+    configuration.dimension = 8
     var network = ResNet<Float>(configuration)
     network.initialize()
     try writeSafetensors(
@@ -92,7 +93,7 @@ import Training
     let first = try Trainer(settings, output: scratch.path + "/parts")
     #expect(try first.run(onStep: { _ in steps += 1 }, shouldStop: { steps == 3 }) == .stopped)
     let second = try #require(try Trainer(resuming: scratch.path + "/parts", settings: { $0 }))
-    #expect(second.network.configuration.iterations == 2 && second.network.configuration.scaling == .frobenius)
+    #expect(second.network.configuration.normalization == configuration.normalization)
     _ = try second.run()
     #expect(second.network.tensors.map(\.tensor.scalars) == whole.network.tensors.map(\.tensor.scalars))
   }

@@ -96,6 +96,20 @@ typedef struct {
   void covpool_blend_##suffix(const T *x, T keep, T *y, ptrdiff_t count);                                              \
   void covpool_to_double_##suffix(const T *x, double *y, ptrdiff_t count);                                             \
   void covpool_from_double_##suffix(const double *x, T *y, ptrdiff_t count);                                           \
+  /* y[i] *= factors[i], rounded once. */                                                                              \
+  void covpool_multiply_by_double_##suffix(const double *factors, T *y, ptrdiff_t count);                              \
+  /* y[j, i] = x[i, j]. */                                                                                             \
+  void covpool_transpose_##suffix(const T *x, T *y, ptrdiff_t rows, ptrdiff_t columns);                                \
+  /* y = (x - mean) * factor * weight + bias. */                                                                       \
+  void covpool_layer_norm_##suffix(const T *x, T mean, T factor, const T *weight, const T *bias, T *y,                 \
+                                   ptrdiff_t count);                                                                   \
+  /* What reaches x, weight and bias through it, the latter two added up; mean and factor move with x. */              \
+  void covpool_layer_norm_gradient_##suffix(const T *x, T mean, T factor, const T *weight, const T *g, T *x_gradient,  \
+                                            T *weight_gradient, T *bias_gradient, ptrdiff_t count);                    \
+  /* y = sign(x) * sqrt(|x| + eps), 0 where x is. */                                                                   \
+  void covpool_signed_root_##suffix(const T *x, T eps, T *y, ptrdiff_t count);                                         \
+  /* y = g / (2 sqrt(|x| + eps)), 0 where x is. */                                                                     \
+  void covpool_signed_root_gradient_##suffix(const T *x, T eps, const T *g, T *y, ptrdiff_t count);                    \
   /* Each plane of [.., planes_out] from every stride-th pixel of a plane of x, or 0 before `before` and after its     \
      planes; one image. */                                                                                             \
   void covpool_pad_channels_##suffix(const covpool_window *w, const T *x, ptrdiff_t before, ptrdiff_t after, T *y);    \
@@ -111,5 +125,8 @@ COVPOOL_DECLARE(double, f64)
 
 /// Centres rows of single-precision numbers in double precision: y[r, c] = x[r, c] - mean of row r.
 void covpool_center_rows_to_double(const float *x, double *y, ptrdiff_t rows, ptrdiff_t columns);
+
+/// differences[i, j] = 1 / (roots[i] + roots[j]), 0 where both are 0: the divided differences of the square root.
+void covpool_root_differences(const double *roots, ptrdiff_t n, double *differences);
 
 #endif

@@ -1,0 +1,306 @@
+import Foundation
+import Kernels
+
+/// An exact function of the covariance of the channels, straight from the features: MPN's square root, any power, the
+/// logarithm.
+///
+/// Input `[B, d, …]` with N positions, result `[B, d, d]`. Eigenvalues of at most max(d, N) ε λ₁ count as 0. Features
+/// that are not finite give NaN, and so does a decomposition that does not converge, which `checkingNumerics` makes an
+/// error. Constant features give 0, and a gradient of 0.
+public struct CovarianceFunction: TensorOperation, Hashable {
+  /// How the eigenvalues of Σ and their vectors are found.
+  public enum Road: String, CaseIterable, Hashable, Sendable, Codable {
+    /// `gram` where there are fewer positions than channels, `full` otherwise: the less work.
+    case automatic
+    /// Σ is decomposed, d × d, in double precision.
+    case full
+    /// The Gram matrix X̃ᵀX̃/N = V Λ Vᵀ is decomposed, N × N, in double precision: it has the same eigenvalues that are not
+    /// 0, and U = X̃ V (N Λ)^(−½). At 224 px N is 196, less than d = 256, and Σ is always singular: the null space is left
+    /// out exactly.
+    case gram
+    /// X̃ itself is decomposed, in the features' precision: λ = σ²/N. Nothing is squared, so that small eigenvalues are
+    /// found to the precision of their roots.
+    case svd
+  }
+
+  /// f.
+  public var function: SpectralFunction
+  /// What is decomposed.
+  public var road: Road
+  /// How the roads `full` and `gram` decompose.
+  public var algorithm: EigenAlgorithm
+
+  /// The covariance's square root, or another function of it.
+  /// - Precondition: an exponent or a shift is positive.
+  public init(
+    _ function: SpectralFunction = .squareRoot, road: Road = .automatic,
+    by algorithm: EigenAlgorithm = .divideAndConquer
+  ) {
+    function.validate()
+    (self.function, self.road, self.algorithm) = (function, road, algorithm)
+  }
+
+  public func outputShape(_ inputs: [Shape]) -> Shape { Covariance().outputShape(inputs) }
+
+  public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
+    let sizes = Sizes(inputs[0].shape)
+    decompose(inputs[0], into: result.baseAddress!) { _, body in
+      withScratch(of: Double.self, sizes.rank) { values in
+        withScratch(of: Scalar.self, sizes.rank * sizes.d) { vectors in
+          body(EigenSpectrum(size: sizes.d, vectors: vectors, values: values, capacity: sizes.rank), nil)
+        }
+      }
+    }
+  }
+
+  public func apply<Scalar>(_ inputs: [Tensor<Scalar>], needsGradient: [Bool]) -> Application<Scalar> {
+    let (batch, sizes) = (inputs[0].shape[0], Sizes(inputs[0].shape))
+    let saved = [sizes.d, sizes.positions].map { width in
+      Tensor<Scalar>(
+        shape: [batch, sizes.rank, width], storage: TensorStorage(count: batch * sizes.rank * width))
+    }
+    let values = Tensor<Double>(shape: [batch, sizes.rank], storage: TensorStorage(count: batch * sizes.rank))
+    let output = Tensor<Scalar>(outputShape(inputs.map(\.shape))) { result in
+      decompose(inputs[0], into: result.baseAddress!) { sample, body in
+        let (spectrum, projections) = Self.spectrum(sample, saved, values, sizes)
+        body(spectrum, projections)
+      }
+    }
+    var application = Application(inputs: inputs, output: output, saved: saved, needsGradient: needsGradient)
+    application.savedInDouble = [values]
+    return application
+  }
+
+  public var pullbackNeeds: PullbackNeeds { [] }
+
+  /// With the eigenvectors U (in rows) whose eigenvalues are not 0, C = U X̃, W = U Gₛ, M = W Uᵀ, the divided differences K
+  /// of f and those from 0 in D: ∂X = 2/N · (D W + (K ∘ M − D M) U)ᵀ C.
+  ///
+  /// That is the derivative by divided differences on the whole space; its terms between an eigenvalue and 0 are in D, so
+  /// the null space is never built. ∂X has mean 0 in each channel because C has. The logarithm's shift moves with the
+  /// trace: (s / d) tr ∂Σ is added to ∂Σ's diagonal, of which U's part reaches X.
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    let (shape, sizes) = (application.inputs[0].shape, Sizes(application.inputs[0].shape))
+    let (g, saved, values) = (gradient.pointer, application.saved, application.savedInDouble[0])
+    return [
+      Tensor(shape) { result in
+        let target = result.baseAddress!
+        WorkerPool.shared.forEach(shape[0]) { sample in
+          let (spectrum, projections) = Self.spectrum(sample, saved, values, sizes)
+          featureGradient(
+            g + sample * sizes.d * sizes.d, spectrum, projections, sizes,
+            into: target + sample * sizes.d * sizes.positions)
+        }
+      }
+    ]
+  }
+
+  private func featureGradient<Scalar: RealScalar>(
+    _ gradient: UnsafePointer<Scalar>, _ spectrum: EigenSpectrum<Scalar>, _ projections: UnsafePointer<Scalar>,
+    _ sizes: Sizes, into result: UnsafeMutablePointer<Scalar>
+  ) {
+    let (d, rank, positions) = (sizes.d, spectrum.rank, sizes.positions)
+    guard rank > 0 else { return fill(result, with: 0, count: d * positions) }
+    let u = MatrixView(spectrum.vectors, rows: rank, columns: d)
+    let f = function.evaluated(meanEigenvalue: spectrum.meanEigenvalue)
+    withScratch(of: Double.self, rank * rank) { k in
+      withScratch(of: Scalar.self, d * d + 2 * d * rank + rank * rank + rank) { g in
+        let (w, left, m) = (g + d * d, g + d * d + d * rank, g + d * d + 2 * d * rank)
+        let slopes = m + rank * rank
+        symmetricPart(gradient, into: g, size: d)
+        multiply(u, MatrixView(g, rows: d, columns: d), into: w)
+        multiply(MatrixView(w, rows: rank, columns: d), u.transposed, into: m)
+        f.dividedDifferences(spectrum.values, count: rank, into: k)
+        var shiftSlope = 0.0
+        if case .logarithm(let shift) = function {
+          var inside = 0.0, sum = 0.0
+          for i in 0..<rank {
+            inside += Double(m[i * (rank + 1)])
+            sum += Double(m[i * (rank + 1)]) * k[i * (rank + 1)]
+          }
+          sum += (Double(trace(g, size: d)) - inside) * f.dividedDifference(0, 0)
+          shiftSlope = shift / Double(d) * sum
+        }
+        for i in 0..<rank {
+          let slope = f.dividedDifference(spectrum.values[i], 0)
+          slopes[i] = Scalar(slope)
+          for j in 0..<rank { k[i * rank + j] -= slope }
+        }
+        multiplyByDouble(k, into: m, count: rank * rank)
+        if shiftSlope != 0 { for i in 0..<rank { m[i * (rank + 1)] += Scalar(shiftSlope) } }
+        multiplyRows(w, by: slopes, into: left, rows: rank, columns: d)
+        multiply(MatrixView(m, rows: rank, columns: rank), u, into: left, keeping: 1)
+        multiply(
+          MatrixView(left, rows: rank, columns: d).transposed,
+          MatrixView(projections, rows: rank, columns: positions), into: result, scale: 2 / Scalar(positions))
+      }
+    }
+  }
+
+  private static func spectrum<Scalar>(
+    _ sample: Int, _ saved: [Tensor<Scalar>], _ values: Tensor<Double>, _ sizes: Sizes
+  ) -> (EigenSpectrum<Scalar>, projections: UnsafeMutablePointer<Scalar>) {
+    let (d, rank, positions) = (sizes.d, sizes.rank, sizes.positions)
+    return (
+      EigenSpectrum(
+        size: d, vectors: UnsafeMutablePointer(mutating: saved[0].pointer) + sample * rank * d,
+        values: UnsafeMutablePointer(mutating: values.pointer) + sample * rank, capacity: rank),
+      UnsafeMutablePointer(mutating: saved[1].pointer) + sample * rank * positions
+    )
+  }
+
+  /// Decomposes each sample into the spectrum and the projections C, if any, that `withSpectrum` lends for it.
+  private func decompose<Scalar: RealScalar>(
+    _ input: Tensor<Scalar>, into result: UnsafeMutablePointer<Scalar>,
+    withSpectrum:
+      (_ sample: Int, _ body: (EigenSpectrum<Scalar>, _ projections: UnsafeMutablePointer<Scalar>?) -> Void) -> Void
+  ) {
+    let (sizes, x) = (Sizes(input.shape), input.pointer)
+    let failures = FailureLog()
+    let road = road == .automatic ? (sizes.positions < sizes.d ? .gram : .full) : road
+    WorkerPool.shared.forEach(input.shape[0]) { sample in
+      withSpectrum(sample) { spectrum, projections in
+        let (features, output) = (x + sample * sizes.d * sizes.positions, result + sample * sizes.d * sizes.d)
+        do throws(LAPACKError) {
+          switch road {
+          case .full, .automatic: try full(features, sizes, into: spectrum, projections)
+          case .gram: try gram(features, sizes, into: spectrum, projections)
+          case .svd: try svd(features, sizes, into: spectrum, projections)
+          }
+          spectrum.compose(function, into: output)
+        } catch {
+          if error != .notFinite { failures.note(name, sample: sample, "\(error)") }
+          spectrum.fillWithNaN()
+          fill(output, with: .nan, count: sizes.d * sizes.d)
+        }
+      }
+    }
+    failures.report()
+  }
+
+  private func full<Scalar: RealScalar>(
+    _ x: UnsafePointer<Scalar>, _ sizes: Sizes, into spectrum: EigenSpectrum<Scalar>,
+    _ projections: UnsafeMutablePointer<Scalar>?
+  ) throws(LAPACKError) {
+    try withScratch(of: Double.self, sizes.d * (sizes.positions + sizes.d + 1)) {
+      (scratch) throws(LAPACKError) in
+      let (matrix, values) = (scratch + sizes.featureCount, scratch + sizes.featureCount + sizes.d * sizes.d)
+      let features = MatrixView(scratch, rows: sizes.d, columns: sizes.positions)
+      let squares = centerToDouble(x, into: scratch, sizes)
+      multiplyByTranspose(features, into: matrix, scale: 1 / Double(sizes.positions))
+      guard try decompose(matrix, values, size: sizes.d, sizes, squares: squares, into: spectrum) else { return }
+      let cut = SpectralFunction.cut(largest: values[sizes.d - 1], size: sizes.longer)
+      // With few positions as many of the vectors belong to eigenvalues that are rounding.
+      let first = sizes.d - sizes.rank
+      spectrum.keep(values + first, above: cut, vectors: matrix + first * sizes.d, count: sizes.rank)
+      guard let projections else { return }
+      withScratch(of: Scalar.self, sizes.featureCount) { centered in
+        convert(scratch, into: centered, count: sizes.featureCount)
+        multiply(
+          MatrixView(spectrum.vectors, rows: spectrum.rank, columns: sizes.d),
+          MatrixView(centered, rows: sizes.d, columns: sizes.positions), into: projections)
+      }
+    }
+  }
+
+  private func gram<Scalar: RealScalar>(
+    _ x: UnsafePointer<Scalar>, _ sizes: Sizes, into spectrum: EigenSpectrum<Scalar>,
+    _ projections: UnsafeMutablePointer<Scalar>?
+  ) throws(LAPACKError) {
+    let n = sizes.positions
+    try withScratch(of: Double.self, sizes.featureCount * 2 + n * n + 2 * n) {
+      (scratch) throws(LAPACKError) in
+      let (rows, matrix) = (scratch + sizes.featureCount, scratch + 2 * sizes.featureCount)
+      let (values, factors) = (matrix + n * n, matrix + n * n + n)
+      let features = MatrixView(scratch, rows: sizes.d, columns: n)
+      let squares = centerToDouble(x, into: scratch, sizes)
+      multiplyByTranspose(features.transposed, into: matrix, scale: 1 / Double(n))
+      guard try decompose(matrix, values, size: n, sizes, squares: squares, into: spectrum) else { return }
+      // Centred features have the sum of the positions in their null space; with many positions there is more of it.
+      let cut = SpectralFunction.cut(largest: values[n - 1], size: sizes.longer)
+      let first = max((0..<n).first { values[$0] > cut } ?? n, n - sizes.rank)
+      let kept = n - first
+      let vectors = matrix + first * n
+      for i in 0..<kept { factors[i] = 1 / (Double(n) * values[first + i]).squareRoot() }
+      multiply(MatrixView(vectors, rows: kept, columns: n), features.transposed, into: rows)
+      multiplyRows(rows, by: factors, into: rows, rows: kept, columns: sizes.d)
+      spectrum.keep(values + first, above: 0, vectors: rows, count: kept)
+      guard let projections else { return }
+      for i in 0..<kept { factors[i] = 1 / factors[i] }
+      multiplyRows(vectors, by: factors, into: vectors, rows: kept, columns: n)
+      convert(vectors, into: projections, count: kept * n)
+    }
+  }
+
+  private func svd<Scalar: RealScalar>(
+    _ x: UnsafePointer<Scalar>, _ sizes: Sizes, into spectrum: EigenSpectrum<Scalar>,
+    _ projections: UnsafeMutablePointer<Scalar>?
+  ) throws(LAPACKError) {
+    let (d, n, rank) = (sizes.d, sizes.positions, sizes.rank)
+    try withScratch(of: Scalar.self, d * n + d * rank + rank * n + rank) {
+      (centered) throws(LAPACKError) in
+      let (left, right, values) = (
+        centered + d * n, centered + d * n + d * rank, centered + d * n + d * rank + rank * n
+      )
+      let squares = center(x, into: centered, means: left, rows: d, columns: n)
+      let total = sumOfSquares(centered, count: d * n) / Double(n)
+      if isRounding(trace: Scalar(total), squares: squares, d: d, positions: n, of: Scalar.self) {
+        return spectrum.values.update(repeating: 0, count: rank)
+      }
+      try SolverCache.decompose(centered, rows: d, columns: n, values: values, left: left, right: right)
+      // σ is known to ε σ₁; what is less counts as 0.
+      let cut = Double(values[0]) * Double(sizes.longer) * Double(Scalar.ulpOfOne)
+      for i in 0..<rank {
+        let value = Double(values[i])
+        spectrum.values[i] = value > cut ? value * value / Double(n) : 0
+      }
+      transpose(left, into: spectrum.vectors, rows: d, columns: rank)
+      if let projections { multiplyRows(right, by: values, into: projections, rows: rank, columns: n) }
+    }
+  }
+
+  /// Decomposes a matrix that has Σ's eigenvalues in place; `false` and a spectrum of zeros where it is no more than
+  /// rounding of constant features.
+  private func decompose<Scalar: RealScalar>(
+    _ matrix: UnsafeMutablePointer<Double>, _ values: UnsafeMutablePointer<Double>, size: Int, _ sizes: Sizes,
+    squares: Double, into spectrum: EigenSpectrum<Scalar>
+  ) throws(LAPACKError) -> Bool {
+    let total = trace(matrix, size: size)
+    if isRounding(
+      trace: Scalar(total), squares: squares, d: sizes.d, positions: sizes.positions, of: Scalar.self)
+    {
+      spectrum.values.update(repeating: 0, count: spectrum.capacity)
+      return false
+    }
+    try SolverCache.decompose(matrix, values: values, size: size, by: algorithm)
+    return true
+  }
+}
+
+/// The sizes of one sample: d channels and N positions.
+private struct Sizes {
+  let d: Int, positions: Int
+  /// At most so many eigenvalues are not 0.
+  var rank: Int { min(d, positions) }
+  var longer: Int { max(d, positions) }
+  var featureCount: Int { d * positions }
+
+  init(_ shape: Shape) { (d, positions) = (shape[1], shape.dropFirst(2).reduce(1, *)) }
+}
+
+/// Removes each row's mean in double precision; returns the sum of the squares of `x`.
+private func centerToDouble<Scalar: RealScalar>(
+  _ x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Double>, _ sizes: Sizes
+) -> Double {
+  forPrecision(
+    of: Scalar.self,
+    float: {
+      covpool_center_rows_to_double(x.float, y, sizes.d, sizes.positions)
+      return covpool_dot_f32(x.float, x.float, sizes.featureCount)
+    },
+    double: {
+      withScratch(of: Double.self, sizes.d) {
+        center(x.double, into: y, means: $0, rows: sizes.d, columns: sizes.positions)
+      }
+    })
+}

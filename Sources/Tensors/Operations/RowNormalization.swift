@@ -1,0 +1,162 @@
+import Kernels
+
+/// x / ‖x‖₂ for each sample's numbers, all of them: `[B, …]` to the same shape. As PyTorch's `normalize` it divides by `eps`
+/// where the norm is less, so that 0 stays 0.
+public struct L2Normalization: TensorOperation {
+  /// The least divisor.
+  public var eps: Double
+
+  /// The operation.
+  public init(eps: Double = 1e-12) { self.eps = eps }
+
+  public func outputShape(_ inputs: [Shape]) -> Shape {
+    require(inputs.count == 1 && inputs[0].rank >= 2, "expected [B, …]", inputs)
+    return inputs[0]
+  }
+
+  public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
+    let (batch, width) = rows(inputs[0].shape)
+    let (x, y) = (inputs[0].pointer, result.baseAddress!)
+    for sample in 0..<batch {
+      let row = x + sample * width
+      let norm = sumOfSquares(row, count: width).squareRoot()
+      scaled(row, by: Scalar(1 / atLeast(norm)), into: y + sample * width, count: width)
+    }
+  }
+
+  public var pullbackNeeds: PullbackNeeds { .inputs }
+
+  /// ∂x = g / ‖x‖ − x ⟨g, x⟩ / ‖x‖³.
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    let (batch, width) = rows(gradient.shape)
+    let (x, g) = (application.inputs[0].pointer, gradient.pointer)
+    return [
+      Tensor(gradient.shape) { result in
+        for sample in 0..<batch {
+          let (row, slope, target) = (x + sample * width, g + sample * width, result.baseAddress! + sample * width)
+          let norm = sumOfSquares(row, count: width).squareRoot()
+          scaled(slope, by: Scalar(1 / atLeast(norm)), into: target, count: width)
+          guard norm > eps else { continue }
+          accumulate(
+            row, times: Scalar(-dot(slope, row, count: width) / (norm * norm * norm)), into: target, count: width)
+        }
+      }
+    ]
+  }
+
+  /// The norm or `eps`; NaN stays NaN.
+  private func atLeast(_ norm: Double) -> Double { norm < eps ? eps : norm }
+
+  private func rows(_ shape: Shape) -> (batch: Int, width: Int) { (shape[0], shape.dropFirst().reduce(1, *)) }
+}
+
+/// Layer normalisation (Ba et al. 2016, eq. 4): each sample's numbers with mean 0 and variance 1, times a weight, plus a
+/// bias. Inputs: `[B, D]`, weight `[D]`, bias `[D]`; result `[B, D]`.
+public struct LayerNormalization: TensorOperation {
+  /// Added to the variance.
+  public var eps: Double
+
+  /// The operation.
+  public init(eps: Double = 1e-5) { self.eps = eps }
+
+  public func outputShape(_ inputs: [Shape]) -> Shape {
+    require(inputs.count == 3 && inputs[0].rank == 2 && inputs[0][1] > 0, "expected [B, D], [D] and [D]", inputs)
+    require(inputs[1] == [inputs[0][1]] && inputs[2] == inputs[1], "expected a weight and a bias of [D]", inputs)
+    return inputs[0]
+  }
+
+  public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
+    let (x, y, width) = (inputs[0].pointer, result.baseAddress!, inputs[0].shape[1])
+    let (weight, bias) = (inputs[1].pointer, inputs[2].pointer)
+    for start in stride(from: 0, to: result.count, by: width) {
+      let (mean, factor) = moments(x + start, width)
+      forPrecision(
+        of: Scalar.self,
+        float: {
+          covpool_layer_norm_f32(
+            (x + start).float, Float(mean), Float(factor), weight.float, bias.float, (y + start).float, width)
+        },
+        double: {
+          covpool_layer_norm_f64(
+            (x + start).double, mean, factor, weight.double, bias.double, (y + start).double, width)
+        })
+    }
+  }
+
+  public var pullbackNeeds: PullbackNeeds { .inputs }
+
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    let (x, g, width) = (application.inputs[0].pointer, gradient.pointer, gradient.shape[1])
+    let weight = application.inputs[1].pointer
+    var (weightGradient, biasGradient) = (Tensor<Scalar>([width], repeating: 0), Tensor<Scalar>([width], repeating: 0))
+    let xGradient = Tensor<Scalar>(gradient.shape) { result in
+      weightGradient.withUnsafeMutableScalars { dw in
+        biasGradient.withUnsafeMutableScalars { db in
+          for start in stride(from: 0, to: result.count, by: width) {
+            let (mean, factor) = moments(x + start, width)
+            let (row, slope, target) = (x + start, g + start, result.baseAddress! + start)
+            forPrecision(
+              of: Scalar.self,
+              float: {
+                covpool_layer_norm_gradient_f32(
+                  row.float, Float(mean), Float(factor), weight.float, slope.float, target.float,
+                  dw.baseAddress!.float, db.baseAddress!.float, width)
+              },
+              double: {
+                covpool_layer_norm_gradient_f64(
+                  row.double, mean, factor, weight.double, slope.double, target.double, dw.baseAddress!.double,
+                  db.baseAddress!.double, width)
+              })
+          }
+        }
+      }
+    }
+    return [xGradient, weightGradient, biasGradient]
+  }
+
+  /// The mean and 1/√(variance + eps), in double precision.
+  private func moments<Scalar: RealScalar>(_ x: UnsafePointer<Scalar>, _ count: Int) -> (mean: Double, factor: Double) {
+    var (mean, variance) = (0.0, 0.0)
+    forPrecision(
+      of: Scalar.self, float: { covpool_channel_moments_f32(x.float, 1, count, count, &mean, &variance) },
+      double: { covpool_channel_moments_f64(x.double, 1, count, count, &mean, &variance) })
+    return (mean, 1 / (variance + eps).squareRoot())
+  }
+}
+
+/// sign(x) √(|x| + eps), element by element; 0 where x is. With ℓ2 normalisation after it, B-CNN's and ePN's
+/// normalisation (Lin et al. 2015, §3.1); `eps` keeps the gradient finite near 0.
+public struct SignedSquareRoot: TensorOperation {
+  /// Added under the root.
+  public var eps: Double
+
+  /// The operation.
+  public init(eps: Double = 1e-8) { self.eps = eps }
+
+  public func outputShape(_ inputs: [Shape]) -> Shape {
+    require(inputs.count == 1, "expected one input", inputs)
+    return inputs[0]
+  }
+
+  public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
+    let (x, y) = (inputs[0].pointer, result.baseAddress!)
+    forPrecision(
+      of: Scalar.self, float: { covpool_signed_root_f32(x.float, Float(eps), y.float, result.count) },
+      double: { covpool_signed_root_f64(x.double, eps, y.double, result.count) })
+  }
+
+  public var pullbackNeeds: PullbackNeeds { .inputs }
+
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    let (x, g) = (application.inputs[0].pointer, gradient.pointer)
+    return [
+      Tensor(gradient.shape) { result in
+        let y = result.baseAddress!
+        forPrecision(
+          of: Scalar.self,
+          float: { covpool_signed_root_gradient_f32(x.float, Float(eps), g.float, y.float, result.count) },
+          double: { covpool_signed_root_gradient_f64(x.double, eps, g.double, y.double, result.count) })
+      }
+    ]
+  }
+}
