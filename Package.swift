@@ -23,7 +23,8 @@ let libraries: [Target] = [
     name: "ModelZoo",
     dependencies: ["NeuralNetworks", "CovariancePooling", "Inference", "Checkpoints", "Vision", "Kernels"],
     resources: [.copy("Networks")]),
-  .target(name: "Training", dependencies: ["ModelZoo"]),
+  .target(name: "Charts"),
+  .target(name: "Training", dependencies: ["ModelZoo", "Charts"]),
 ]
 
 let tools: [Target] = [
@@ -57,6 +58,7 @@ let tests: [Target] = [
     name: "VisionTests", dependencies: ["Vision", "TestSupport", "CZlib"], resources: [.copy("Resources")]),
   .testTarget(
     name: "ModelZooTests", dependencies: ["ModelZoo", "Inference", "TestSupport"], resources: [.copy("Resources")]),
+  .testTarget(name: "ChartsTests", dependencies: ["Charts"]),
   .target(
     name: "ToolTestSupport", dependencies: ["ModelZoo", "TestSupport"], path: "Tests/ToolTestSupport"),
   .testTarget(name: "ZooEvalTests", dependencies: ["zoo-eval", "ModelZoo", "ToolTestSupport"]),
@@ -68,7 +70,7 @@ let tests: [Target] = [
 let package = Package(
   name: "swift-covpool",
   platforms: [.macOS(.v15)],
-  products: libraries.filter { !["Kernels", "PNGReading"].contains($0.name) }.map {
+  products: libraries.filter { !["Kernels", "PNGReading", "Charts"].contains($0.name) }.map {
     .library(name: $0.name, targets: [$0.name])
   }
     + ["zoo-eval", "zoo-train"].map { .executable(name: $0, targets: [$0]) },
