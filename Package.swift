@@ -39,6 +39,15 @@ let tools: [Target] = [
     name: "training-step",
     dependencies: ["ModelZoo", "Console", .product(name: "ArgumentParser", package: "swift-argument-parser")],
     path: "Benchmarks/TrainingStep"),
+  .target(name: "AllocationCounting", path: "Benchmarks/AllocationCounting"),
+  .executableTarget(
+    name: "mpn-bench",
+    dependencies: [
+      "ModelZoo", "Console", "Charts", "AllocationCounting",
+      .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      .product(name: "Histogram", package: "hdrhistogram-swift"),
+    ],
+    path: "Benchmarks/MPNBench"),
   .executableTarget(name: "classify", dependencies: ["ModelZoo"], path: "Examples/classify"),
   .executableTarget(name: "custom-operation", dependencies: ["ModelZoo"], path: "Examples/custom-operation"),
 ]
@@ -73,9 +82,10 @@ let package = Package(
   products: libraries.filter { !["Kernels", "PNGReading", "Charts"].contains($0.name) }.map {
     .library(name: $0.name, targets: [$0.name])
   }
-    + ["zoo-eval", "zoo-train"].map { .executable(name: $0, targets: [$0]) },
+    + ["zoo-eval", "zoo-train", "mpn-bench"].map { .executable(name: $0, targets: [$0]) },
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
   ],
   targets: systemLibraries + libraries + tools + tests,
   swiftLanguageModes: [.v6]

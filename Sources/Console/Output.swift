@@ -24,9 +24,15 @@ package enum Output {
   }()
 
   /// Says once that a debug build is slow.
-  package static func checkBuild() {
+  package static func checkBuild(of tool: String = "zoo-eval") {
     guard isDebugBuild else { return }
-    standardError("note: this is a debug build, several times slower than `swift run -c release zoo-eval`")
+    standardError("note: this is a debug build, several times slower than `swift run -c release \(tool)`")
+  }
+
+  /// What a long run is doing, in place of what stood there, where standard error is a terminal.
+  package static func status(_ text: String) {
+    guard isatty(STDERR_FILENO) != 0 else { return }
+    FileHandle.standardError.write(Data("\r\u{1B}[K\(text)".utf8))
   }
 
   package static func percent(_ value: Double) -> String { String(format: "%6.2f %%", value) }

@@ -39,6 +39,31 @@ public enum CovarianceNormalization: Hashable, Sendable {
 }
 
 extension CovarianceNormalization {
+  /// What makes the features `[B, d, …]` a matrix `[B, d, d]`, one after another, as far as nothing in it is learned.
+  public var matrixOperations: [any TensorOperation] {
+    func root(_ operation: some SquareRootOperation, _ gradient: SquareRootGradient?) -> [any TensorOperation] {
+      let covariance: [any TensorOperation] = operation.startsFromFeatures ? [] : [Covariance()]
+      return covariance + [gradient.map { operation.differentiated(by: $0) } ?? operation]
+    }
+    switch self {
+    case .none, .dropCov, .elementwise, .singularValue, .scale, .layerNorm: return [Covariance()]
+    case .bilinear: return [Covariance(isCentered: false)]
+    case .newtonSchulz(let operation, let gradient): return root(operation, gradient)
+    case .exact(let operation, let gradient): return root(operation, gradient)
+    case .taylor(let operation, let gradient): return root(operation, gradient)
+    case .pade(let operation, let gradient): return root(operation, gradient)
+    }
+  }
+
+  /// What is done to the matrix's upper triangle `[B, d (d + 1) / 2]`, likewise.
+  public var vectorOperations: [any TensorOperation] {
+    switch self {
+    case .elementwise, .bilinear: [SignedSquareRoot(), L2Normalization()]
+    case .scale: [L2Normalization()]
+    default: []
+    }
+  }
+
   /// Why a text names no normalisation.
   public struct ParsingError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What was found and what is allowed.

@@ -49,36 +49,17 @@ public struct CovariancePool<Scalar: RealScalar>: Module {
 
   /// `[B, d, …]` to the vector `[B, d (d + 1) / 2]`: feature maps `[B, d, h, w]` and sequences `[B, d, N]` alike.
   public func pooled(_ features: Tensor<Scalar>) -> Tensor<Scalar> {
-    let vector = UpperTriangle().applied(to: normalizedCovariance(features))
+    var features = features
+    if let attention, let tape = attention.weight.recording?.tape, tape.isTraining {
+      features = DropCov.applied(to: features, attention: attention, on: tape)
+    }
+    var matrix = normalization.matrixOperations.reduce(features) { $1.applied(to: $0) }
+    if normalization == .singularValue { matrix = SingularValueNormalization().applied(to: matrix, weight) }
+    let vector = normalization.vectorOperations.reduce(UpperTriangle().applied(to: matrix)) { $1.applied(to: $0) }
     switch normalization {
-    case .elementwise, .bilinear:
-      return L2Normalization().applied(to: SignedSquareRoot().applied(to: vector))
-    case .scale: return Scaling().applied(to: L2Normalization().applied(to: vector), weight)
+    case .scale: return Scaling().applied(to: vector, weight)
     case .layerNorm: return LayerNormalization().applied(to: vector, weight, normalizationBias ?? weight)
     default: return vector
-    }
-  }
-
-  /// `[B, d, …]` to `[B, d, d]`.
-  private func normalizedCovariance(_ features: Tensor<Scalar>) -> Tensor<Scalar> {
-    func covariance() -> Tensor<Scalar> { Covariance().applied(to: features) }
-    func root(
-      _ operation: some SquareRootOperation, of input: Tensor<Scalar>, _ gradient: SquareRootGradient?
-    ) -> Tensor<Scalar> {
-      guard let gradient else { return operation.applied(to: input) }
-      return operation.differentiated(by: gradient).applied(to: input)
-    }
-    switch normalization {
-    case .none, .elementwise, .scale, .layerNorm: return covariance()
-    case .dropCov:
-      guard let attention, let tape = attention.weight.recording?.tape, tape.isTraining else { return covariance() }
-      return Covariance().applied(to: DropCov.applied(to: features, attention: attention, on: tape))
-    case .newtonSchulz(let operation, let gradient): return root(operation, of: covariance(), gradient)
-    case .taylor(let operation, let gradient): return root(operation, of: covariance(), gradient)
-    case .pade(let operation, let gradient): return root(operation, of: covariance(), gradient)
-    case .exact(let operation, let gradient): return root(operation, of: features, gradient)
-    case .bilinear: return Covariance(isCentered: false).applied(to: features)
-    case .singularValue: return SingularValueNormalization().applied(to: covariance(), weight)
     }
   }
 

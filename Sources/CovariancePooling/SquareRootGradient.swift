@@ -16,7 +16,7 @@ extension CovarianceFunction: SquareRootOperation { public var startsFromFeature
 
 extension SquareRootOperation {
   /// The same root with another gradient than its own.
-  public func differentiated(by gradient: SquareRootGradient) -> some TensorOperation {
+  public func differentiated(by gradient: SquareRootGradient) -> any TensorOperation {
     SubstitutedGradient(forward: self, gradient: gradient)
   }
 }
@@ -96,7 +96,7 @@ private struct SubstitutedGradient<Forward: SquareRootOperation>: TensorOperatio
             return fill(target, with: .nan, count: d * d)
           }
           // The root is only known to its own precision; what is less than that counts as 0.
-          let cut = Double(d) * Double(Scalar.ulpOfOne) * values[d - 1]
+          let cut = 10 * Double(d) * Double(Scalar.ulpOfOne) * values[d - 1]
           for i in 0..<d where values[i] <= cut { values[i] = 0 }
           withScratch(of: Scalar.self, d * d) { vectors in
             convert(matrix, into: vectors, count: d * d)

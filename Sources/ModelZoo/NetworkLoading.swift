@@ -184,6 +184,19 @@ extension ResNet {
 }
 
 extension ResNet {
+  /// The network of the zoo that a checkpoint looks like by its tensors' names, with its weights.
+  /// - Returns: the zoo's name and the network; `nil` where the file looks like none.
+  /// - Throws: `CheckpointError`, `LoadError`.
+  public static func recognized(_ path: String) throws -> (model: String, network: ResNet)? {
+    let checkpoint = try Checkpoint(contentsOf: path)
+    try checkpoint.verifyChecksums()
+    let file = NetworkCheckpoint(checkpoint)
+    guard let model = file.metadata["model"] ?? file.likelyModel, let entry = try? Zoo.entry(named: model) else {
+      return nil
+    }
+    return (model, try load(entry.configuration, from: file).0)
+  }
+
   /// A network for other data with the weights of a checkpoint: its own classifier where the class counts agree, a new one
   /// otherwise. Flavour, d and input channels are the checkpoint's.
   /// - Throws: `CheckpointError`, `LoadError`.

@@ -1,0 +1,84 @@
+import Console
+import ModelZoo
+
+/// All methods on one batch of features, round by round, so that whatever disturbs the machine meets all of them.
+struct Comparison {
+  var methods: [Method]
+  var rounds: Int
+  var peer: PeerProcess?
+  /// Called before each round.
+  var onProgress: (_ round: Int) -> Void = { _ in }
+
+  /// Times the methods in the precision of `Scalar`.
+  /// - Parameter peak: what plain products reach, in 10⁹ multiplications and additions a second.
+  func run<Scalar: RealScalar>(_ features: Features, as _: Scalar.Type, peak: Double) throws -> [Row] {
+    let input = Tensor<Scalar>(features.tensor.shape, features.tensor.scalars.map { Scalar($0) })
+    let (batch, d, positions) = (input.shape[0], features.dimension, features.positions)
+    let reference = ExactReference(input)
+    func row(_ method: String) -> Row {
+      Row(
+        features: features.name, precision: Scalar.name, batch: batch, dimension: d, positions: positions, method: method)
+    }
+    let trials = methods.map { Trial($0, input) }
+    var rows: [Row] = try trials.map { trial in
+      try trial.check()
+      var row = row(trial.method.name)
+      row.accuracy = Accuracy(trial, reference)
+      row.bytesKept = trial.bytesKept()
+      row.allocationsPerMatrix = trial.allocationsPerMatrix()
+      return row
+    }
+    let products = PlainProducts<Scalar>(size: d, batch: batch)
+    products.run(count: 1)
+    var productRow = row("12 plain products")
+    productRow.hasBackward = false
+    // PyTorch works in single precision here.
+    let peer = Scalar.self == Float.self ? peer : nil
+    var peerRows = peer == nil ? [] : PeerProcess.methods.map { row($0.title) }
+    for index in peerRows.indices { peerRows[index].isPeer = true }
+    try peer?.load(features.tensor)
+    try check(peer, trials, shape: [batch, d, d])
+    for round in 0..<rounds {
+      onProgress(round)
+      productRow.forward.record(milliseconds: time(batch: batch) { products.run(count: 12) })
+      for (index, trial) in trials.enumerated() {
+        rows[index].forward.record(milliseconds: time(batch: batch) { _ = trial.forward() })
+        rows[index].both.record(milliseconds: time(batch: batch) { _ = trial.backward(trial.apply()) })
+        let applications = trial.apply()
+        rows[index].backward.record(milliseconds: time(batch: batch) { _ = trial.backward(applications) })
+      }
+      for (index, method) in PeerProcess.methods.enumerated() {
+        guard let peer else { break }
+        let times = try peer.time(method.name, batch: batch)
+        peerRows[index].forward.record(milliseconds: times.forward)
+        peerRows[index].backward.record(milliseconds: times.backward)
+        peerRows[index].both.record(milliseconds: times.both)
+      }
+    }
+    let cube = Double(d) * Double(d) * Double(d)
+    for (index, method) in methods.enumerated() {
+      let work = method.work(positionsPerDimension: Double(positions) / Double(d))
+      guard work.forward > 0 else { continue }
+      rows[index].forwardShare = work.forward * cube / rows[index].forward.median / 1e6 / peak
+      rows[index].bothShare = (work.forward + work.backward) * cube / rows[index].both.median / 1e6 / peak
+    }
+    productRow.forwardShare = 24 * cube / productRow.forward.median / 1e6 / peak
+    return rows + [productRow] + peerRows
+  }
+
+  /// Stops where PyTorch computes something else than this package.
+  private func check<Scalar: RealScalar>(_ peer: PeerProcess?, _ trials: [Trial<Scalar>], shape: Shape) throws {
+    guard let peer, let features = trials.first?.features else { return }
+    let single = Tensor<Float>(features.shape, features.scalars.map { Float($0) })
+    for (name, own, tolerance) in [
+      ("eigh", CovarianceNormalization.exact(), 3e-3), ("svd", .exact(), 3e-3), ("newton-schulz", .newtonSchulz(), 1e-4),
+      ("newton-schulz-manual", .newtonSchulz(), 1e-4),
+    ] {
+      let ours = own.matrixOperations.reduce(single) { $1.forward([$0]) }
+      let distance = relativeDistance(try peer.root(name, shape: shape), ours)
+      guard distance < tolerance else {
+        throw Mistake("PyTorch's \(name) differs from ours by \(distance) of its norm, more than \(tolerance)")
+      }
+    }
+  }
+}

@@ -1,0 +1,109 @@
+import ModelZoo
+
+/// A way from features to a normalised covariance, as it is timed.
+struct Method {
+  /// What tables, charts and `--methods` call it.
+  let name: String
+  let normalization: CovarianceNormalization
+  /// Whether it is an exact root, whose errors are rounding.
+  var isExact: Bool { if case .exact = normalization { true } else { false } }
+
+  /// What `--methods all` times, from the least to the most work.
+  static let all: [Method] = [
+    ("covariance", "none"), ("ns5", "newton-schulz"), ("ns5-frobenius", "newton-schulz:scaling=frobenius"),
+    ("ns7", "newton-schulz:iterations=7"), ("ns10", "newton-schulz:iterations=10"),
+    ("ns15", "newton-schulz:iterations=15"), ("ns-1e-3", "newton-schulz:tolerance=1e-3"), ("taylor", "taylor"),
+    ("taylor+lyapunov8", "taylor:gradient=iterative-lyapunov,residual=1e9"), ("pade", "pade"),
+    ("pade+lyapunov8", "pade:gradient=iterative-lyapunov,residual=1e9"), ("gram", "power:road=gram"),
+    ("gram-mrrr", "power:road=gram,solver=mrrr"), ("eig", "power:road=full"),
+    ("eig-mrrr", "power:road=full,solver=mrrr"), ("eig+lyapunov", "power:road=full,gradient=lyapunov"),
+    ("svd", "power:road=svd"), ("log", "log"), ("epn", "epn"), ("bcnn", "bcnn"),
+  ].map { name, text in
+    // These are this file's own texts; a wrong one shows at once.
+    guard let normalization = try? CovarianceNormalization(text) else { preconditionFailure(text) }
+    return Method(name: name, normalization: normalization)
+  }
+
+  private init(name: String, normalization: CovarianceNormalization) {
+    (self.name, self.normalization) = (name, normalization)
+  }
+
+  /// The method of this name, or one that `CovarianceNormalization` reads.
+  init(_ text: String) throws {
+    if let known = Self.all.first(where: { $0.name == text }) {
+      self = known
+      return
+    }
+    let normalization: CovarianceNormalization
+    do { normalization = try CovarianceNormalization(text) } catch {
+      throw Mistake("\(error); and methods \(Self.all.map(\.name).joined(separator: ", "))")
+    }
+    switch normalization {
+    case .dropCov, .singularValue, .scale, .layerNorm:
+      throw Mistake("'\(text)' learns or drops and is not timed here")
+    default: self.init(name: text, normalization: normalization)
+    }
+  }
+
+  /// The operations that are timed.
+  var operations: [any TensorOperation] {
+    let vector = normalization.vectorOperations
+    return normalization.matrixOperations + (vector.isEmpty ? [] : [UpperTriangle()] + vector)
+  }
+
+  /// What it is measured against in double precision; `nil` where there is nothing that it approximates.
+  var exact: CovarianceFunction? {
+    if case .exact(let operation, _) = normalization { return CovarianceFunction(operation.function, road: .svd) }
+    return normalization.isSquareRoot ? CovarianceFunction(road: .svd) : nil
+  }
+
+  /// Multiplications and additions of the textbook algorithm for one matrix, forward and backward, in units of d³ with
+  /// N = n d; 0 where it has no such count.
+  ///
+  /// Products count 2, symmetric ones too, although half of them is computed: a share of the peak may exceed 100 %.
+  /// Decompositions count as in LAPACK Users' Guide (tridiagonalisation 4/3, its eigenvectors 4/3 on average by divide and
+  /// conquer, back-transformation 2) and Golub & Van Loan, *Matrix Computations*, table 5.5.1, for the SVD.
+  func work(positionsPerDimension n: Double) -> (forward: Double, backward: Double) {
+    let covariance = (forward: 2 * n, backward: 2 * n)
+    func plus(_ forward: Double, _ backward: Double) -> (forward: Double, backward: Double) {
+      (covariance.forward + forward, covariance.backward + backward)
+    }
+    let sylvester = 8.0
+    func gradient(_ own: Double, _ chosen: SquareRootGradient?) -> Double {
+      switch chosen {
+      case nil: own
+      case .dividedDifferences, .lyapunov: 14 / 3 + sylvester
+      case .iterativeLyapunov(let iterations, _): 12 * Double(iterations) + 2
+      }
+    }
+    switch normalization {
+    case .newtonSchulz(let operation, let chosen):
+      guard operation.tolerance == nil else { return (0, 0) }
+      let k = Double(operation.iterations)
+      return plus(2 * (3 * k - 3), gradient(2 * (10 * k - 9), chosen))
+    case .taylor(let operation, let chosen):
+      let k = Double(operation.degree)
+      return plus(2 * (k - 1), gradient(4 * (k - 1), chosen))
+    case .pade(let operation, let chosen):
+      let k = Double(operation.degree)
+      return plus(k, gradient(4 * k, chosen))
+    case .exact(let operation, let chosen):
+      let r = min(n, 1)
+      switch operation.road == .automatic ? (n < 1 ? .gram : .full) : operation.road {
+      case .automatic, .full: return plus(14 / 3 + 2, gradient(sylvester, chosen))
+      case .gram:
+        return (
+          2 * n * n + 14 / 3 * n * n * n + 2 * n * n + 2 * n, gradient(2 * r + 4 * r * r + 2 * r * n, chosen)
+        )
+      case .svd:
+        let (long, short) = (max(n, 1), r)
+        return (
+          14 * long * short * short + 8 * short * short * short + 2 * short,
+          gradient(2 * r + 4 * r * r + 2 * r * n, chosen)
+        )
+      }
+    case .none: return covariance
+    default: return (0, 0)
+    }
+  }
+}
