@@ -17,7 +17,8 @@ struct Comparison {
     let reference = ExactReference(input)
     func row(_ method: String) -> Row {
       Row(
-        features: features.name, precision: Scalar.name, batch: batch, dimension: d, positions: positions, method: method)
+        features: features.name, precision: Scalar.name, batch: batch, dimension: d, positions: positions,
+        method: method)
     }
     let trials = methods.map { Trial($0, input) }
     var rows: [Row] = try trials.map { trial in
@@ -71,7 +72,8 @@ struct Comparison {
     guard let peer, let features = trials.first?.features else { return }
     let single = Tensor<Float>(features.shape, features.scalars.map { Float($0) })
     for (name, own, tolerance) in [
-      ("eigh", CovarianceNormalization.exact(), 3e-3), ("svd", .exact(), 3e-3), ("newton-schulz", .newtonSchulz(), 1e-4),
+      ("eigh", CovarianceNormalization.exact(), 3e-3), ("svd", .exact(), 3e-3),
+      ("newton-schulz", .newtonSchulz(), 1e-4),
       ("newton-schulz-manual", .newtonSchulz(), 1e-4),
     ] {
       let ours = own.matrixOperations.reduce(single) { $1.forward([$0]) }

@@ -65,7 +65,8 @@ struct Features {
   ///   - images: a data set's directory; by default Fashion-MNIST for networks of one channel, random images otherwise.
   static func load(_ source: String, images: String?, batch: Int) throws -> Features {
     if let box = Zoo.checkpointInTheBox(source) {
-      return try network(try ResNet<Float>.load(try Zoo.entry(named: source).configuration, from: box).0, source, images, batch)
+      return try network(
+        try ResNet<Float>.load(try Zoo.entry(named: source).configuration, from: box).0, source, images, batch)
     }
     guard FileManager.default.fileExists(atPath: source) else {
       throw Mistake("--features \(source): no such file, and no network in the box has this name")
@@ -111,7 +112,8 @@ struct Features {
         let size = pixels.count / batch
         for index in 0..<batch {
           transform(
-            try data.image(index), into: UnsafeMutableBufferPointer(rebasing: pixels[index * size..<(index + 1) * size]))
+            try data.image(index), into: UnsafeMutableBufferPointer(rebasing: pixels[index * size..<(index + 1) * size])
+          )
         }
       }
     } else {

@@ -30,7 +30,8 @@ struct MPNBench: ParsableCommand {
   @Option(help: ArgumentHelp("Channels d of made-up features.", valueName: "list"), transform: Self.list)
   var dimensions = [32, 64, 128, 256, 512]
 
-  @Option(help: ArgumentHelp("Positions N of made-up features; 196 is 224 px.", valueName: "list"), transform: Self.list)
+  @Option(
+    help: ArgumentHelp("Positions N of made-up features; 196 is 224 px.", valueName: "list"), transform: Self.list)
   var positions = [196]
 
   @Option(help: ArgumentHelp("Matrices in a batch.", valueName: "list"), transform: Self.list)
@@ -112,9 +113,12 @@ struct MPNBench: ParsableCommand {
     let peer = peers ? try PeerProcess(python: python ?? Self.defaultPython, threads: width) : nil
     let peaks = (float: gemmPeak(Float.self), double: gemmPeak(Double.self))
     let blas = BLASInfo.current
-    Output.line("\(blas.processor ?? "unknown processor"), \(width) threads; \(blas.library) \(blas.version), kernel \(blas.kernel)")
     Output.line(
-      String(format: "plain products reach %.0f GFLOP/s in single and %.0f in double precision", peaks.float, peaks.double))
+      "\(blas.processor ?? "unknown processor"), \(width) threads; \(blas.library) \(blas.version), kernel \(blas.kernel)"
+    )
+    Output.line(
+      String(
+        format: "plain products reach %.0f GFLOP/s in single and %.0f in double precision", peaks.float, peaks.double))
     if let peer { Output.line("PyTorch \(peer.version)") }
     var rows: [Row] = []
     var inputs = try sources()

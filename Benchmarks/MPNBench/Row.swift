@@ -29,7 +29,8 @@ struct Row {
     ("both_ms", { $0.hasBackward ? number($0.both.median) : "" }),
     ("both_q1_ms", { $0.hasBackward ? number($0.both.quartiles.0) : "" }),
     ("both_q3_ms", { $0.hasBackward ? number($0.both.quartiles.1) : "" }),
-    ("both_best_ms", { $0.hasBackward ? number($0.both.best) : "" }), ("forward_share_of_peak", { number($0.forwardShare) }),
+    ("both_best_ms", { $0.hasBackward ? number($0.both.best) : "" }),
+    ("forward_share_of_peak", { number($0.forwardShare) }),
     ("both_share_of_peak", { number($0.bothShare) }), ("kept_bytes", { $0.bytesKept.map { "\($0)" } ?? "" }),
     ("allocations", { number($0.allocationsPerMatrix) }), ("value_error", { number($0.accuracy?.value) }),
     ("gradient_error", { number($0.accuracy?.gradient) }), ("residual", { number($0.accuracy?.residual) }),
@@ -44,7 +45,9 @@ struct Row {
   /// The rows of one batch of features, for people.
   static func table(_ rows: [Row]) -> String {
     let width = rows.map(\.method.count).max() ?? 0
-    func pad(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
+    func pad(_ text: String, _ width: Int) -> String {
+      String(repeating: " ", count: max(0, width - text.count)) + text
+    }
     let header =
       "method".padding(toLength: width, withPad: " ", startingAt: 0)
       + "  forward  ± half    both  ± half  peak f  peak b   kept  err value  err grad  residual\n"

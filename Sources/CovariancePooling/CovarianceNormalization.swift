@@ -144,7 +144,7 @@ extension CovarianceNormalization: CustomStringConvertible, Codable {
     case .dropCov: name = "dropcov"
     case .newtonSchulz(let operation, let gradient):
       name = "newton-schulz"
-      add("iterations", operation.iterations, unless: operation.tolerance == nil ? 5 : 50)
+      add("iterations", operation.iterations, unless: operation.tolerance == nil ? 5 : 30)
       add("scaling", operation.scaling.rawValue, unless: "trace")
       if let tolerance = operation.tolerance { options.append("tolerance=\(tolerance)") }
       add(gradient)

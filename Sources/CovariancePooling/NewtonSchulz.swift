@@ -25,10 +25,10 @@ public struct NewtonSchulz: TensorOperation, Hashable {
   public var tolerance: Double?
 
   /// A square root by `iterations` iterations, or by as many as `tolerance` asks for.
-  /// - Parameter iterations: by default 5, with a tolerance at most 50.
+  /// - Parameter iterations: by default 5, with a tolerance at most 30.
   /// - Precondition: `iterations` is at least 1, and a tolerance is positive.
   public init(iterations: Int? = nil, scaling: Scaling = .trace, tolerance: Double? = nil) {
-    let iterations = iterations ?? (tolerance == nil ? 5 : 50)
+    let iterations = iterations ?? (tolerance == nil ? 5 : 30)
     precondition(iterations >= 1, "Newton–Schulz needs at least one iteration, not \(iterations)")
     precondition(tolerance.map { $0 > 0 } ?? true, "Newton–Schulz needs a positive tolerance")
     (self.iterations, self.scaling, self.tolerance) = (iterations, scaling, tolerance)
