@@ -71,6 +71,7 @@ let tests: [Target] = [
   .target(
     name: "ToolTestSupport", dependencies: ["ModelZoo", "TestSupport"], path: "Tests/ToolTestSupport"),
   .testTarget(name: "ZooEvalTests", dependencies: ["zoo-eval", "ModelZoo", "ToolTestSupport"]),
+  .testTarget(name: "MPNBenchTests", dependencies: ["mpn-bench", "ModelZoo", "ToolTestSupport"]),
   .testTarget(
     name: "TrainingTests", dependencies: ["zoo-train", "zoo-eval", "Training", "ToolTestSupport"],
     resources: [.copy("Resources")]),

@@ -117,7 +117,7 @@ struct Features {
         }
       }
     } else {
-      title += ", random images"
+      title += " on random images"
       input = RandomStream(seed: 0, name: "images").uniform(shape, low: -2, high: 2)
     }
     let single = Shape([1] + shape.dropFirst())

@@ -27,7 +27,7 @@ enum Figures {
       Chart(
         title: title, xLabel: "ms a matrix", yLabel: "relative error", xScale: .logarithmic, yScale: .logarithmic,
         naming: .atPoints,
-        series: rows.compactMap { row in
+        series: rows.filter { $0.accuracy?.residual != nil }.compactMap { row in
           point(row).map { Chart.Series(row.method, [$0], style: .markers) }
         })
     }

@@ -24,6 +24,9 @@ final class PeerProcess {
     guard FileManager.default.fileExists(atPath: script) else {
       throw Mistake("--peers needs \(script): run mpn-bench in the package's directory")
     }
+    guard !python.contains("/") || FileManager.default.isExecutableFile(atPath: python) else {
+      throw Mistake("--peers: no Python at \(python)")
+    }
     process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     process.arguments = [python, script, "\(threads)"]

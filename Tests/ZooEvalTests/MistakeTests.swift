@@ -36,6 +36,27 @@ import Testing
       "/nowhere/r.json: cannot be written")
   }
 
+  @Test func `Normalizations are named with what is allowed`() throws {
+    let unknown = try zooEval("resnet20-mpn", "--normalization", "mnp")
+    #expect(unknown.status == 64 && unknown.errors.contains("unknown normalization 'mnp'; there are none, dropcov"))
+    expectFailure(try zooEval("resnet20", "--normalization", "power"), "networks with a covariance head")
+    let scratch = try Scratch()
+    try scratch.writeCIFAR(images: 3)
+    let checkpoint = try scratch.writeNetwork("fastmpn.safetensors", .fastmpn)
+    expectFailure(
+      try zooEval("resnet20-fastmpn", "--checkpoint", checkpoint, "--normalization", "svpn"),
+      "missing: normalization.weight")
+    // Too few iterations for the tolerance: the image is named.
+    let run = try zooEval(
+      "resnet20-fastmpn", "--checkpoint", checkpoint, "--data", scratch.path + "/data", "--normalization",
+      "newton-schulz:iterations=2,tolerance=1e-6")
+    #expect(run.status == 1 && run.errorLines.count == 2, "\(run.errors)")
+    #expect(run.errors.contains("was trained with the normalization newton-schulz; it runs with"))
+    #expect(
+      run.errors.contains(
+        "#0: NewtonSchulz: no square root to a relative residual of 1e-06 after 2 iterations; found 0."))
+  }
+
   @Test func `Damaged checkpoints leave no file behind`() throws {
     let scratch = try Scratch()
     try scratch.writeCIFAR(images: 2)
