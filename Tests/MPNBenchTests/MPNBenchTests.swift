@@ -22,7 +22,8 @@ import ToolTestSupport
     #expect(run.status == 0 && run.errorLines.isEmpty, "\(run.errors)")
     let rows = try rows(scratch)
     let methods = Set(rows.compactMap { $0["method"] })
-    #expect(rows.count == 2 * 2 * methods.count && methods.isSuperset(of: ["ns5", "gram", "eig", "svd", "pade", "epn"]))
+    #expect(
+      rows.count == 2 * 2 * methods.count && methods.isSuperset(of: ["ns5", "gram", "eig", "svd", "pade", "epn"]))
     for row in rows {
       let method = row["method"] ?? ""
       #expect(Double(row["forward_ms"] ?? "").map { $0 > 0 } == true, "\(method)")
@@ -49,7 +50,9 @@ import ToolTestSupport
 
   @Test func `Features come from networks, checkpoints and files`() throws {
     let scratch = try Scratch()
-    let common = ["--rounds", "1", "--batch", "2", "--methods", "ns5 power:exponent=0.3", "--output", scratch.path + "/out"]
+    let common = [
+      "--rounds", "1", "--batch", "2", "--methods", "ns5 power:exponent=0.3", "--output", scratch.path + "/out",
+    ]
     let box = try runTool("mpn-bench", ["--features", "resnet20-mpn"] + common)
     #expect(box.status == 0 && box.output.contains("resnet20-mpn"), "\(box.errors)")
     #expect(try rows(scratch).first?["d"] == "64")
@@ -82,7 +85,10 @@ import ToolTestSupport
   @Test func `An iterative gradient that does not converge is an error that names method and sample`() throws {
     let run = try runTool(
       "mpn-bench",
-      ["--dimensions", "16", "--positions", "9", "--batch", "2", "--methods", "newton-schulz:gradient=iterative-lyapunov"])
+      [
+        "--dimensions", "16", "--positions", "9", "--batch", "2", "--methods",
+        "newton-schulz:gradient=iterative-lyapunov",
+      ])
     #expect(run.status == 1 && run.errorLines.count == 1)
     #expect(run.errors.contains("sample 0 of the batch") && run.errors.contains("full rank"), "\(run.errors)")
   }

@@ -98,6 +98,26 @@ import Training
     #expect(second.network.tensors.map(\.tensor.scalars) == whole.network.tensors.map(\.tensor.scalars))
   }
 
+  @Test func `A run with another normalization is saved, resumed and evaluated with it`() throws {
+    let scratch = try Scratch()
+    var settings = try settings(scratch, "resnet20-fastmpn")
+    settings.normalization = .singularValue
+    let whole = try Trainer(settings, output: scratch.path + "/whole")
+    _ = try whole.run()
+    var steps = 0
+    let first = try Trainer(settings, output: scratch.path + "/parts")
+    #expect(try first.run(onStep: { _ in steps += 1 }, shouldStop: { steps == 3 }) == .stopped)
+    let second = try #require(try Trainer(resuming: scratch.path + "/parts", settings: { $0 }))
+    _ = try second.run()
+    #expect(second.network.tensors.map(\.tensor.scalars) == whole.network.tensors.map(\.tensor.scalars))
+    let learned = second.network.tensors.first { $0.description.name == "normalization.weight" }?.tensor.scalars
+    #expect(learned?.contains { $0 != 1 } == true)
+    let classifier = try Classifier("resnet20-fastmpn", checkpoint: scratch.path + "/whole/last.safetensors")
+    #expect(classifier.configuration.normalization == .singularValue && classifier.report?.warnings == [])
+    settings.model = "resnet20"
+    #expect(throws: TrainingError.self) { try Trainer(settings, output: scratch.path + "/gap") }
+  }
+
   @Test func `Validation images are those of the classes that were learnt`() throws {
     let scratch = try Scratch()
     let picture = try Data(
