@@ -5,44 +5,59 @@ import ModelZoo
 struct Comparison {
   var methods: [Method]
   var rounds: Int
+  /// How many threads share the batch: each method is timed with each number.
+  var threads: [Int]
+  /// Gets as many threads as there are at most.
   var peer: PeerProcess?
   /// Called before each round.
   var onProgress: (_ round: Int) -> Void = { _ in }
 
   /// Times the methods in the precision of `Scalar`.
-  /// - Parameter peak: what plain products reach, in 10⁹ multiplications and additions a second.
-  func run<Scalar: RealScalar>(_ features: Features, as _: Scalar.Type, peak: Double) throws -> [Row] {
+  /// - Parameter peaks: what plain products reach with each number of threads, in 10⁹ multiplications and additions a
+  ///   second.
+  func run<Scalar: RealScalar>(_ features: Features, as _: Scalar.Type, peaks: [Double]) throws -> [Row] {
     let input = Tensor<Scalar>(features.tensor.shape, features.tensor.scalars.map { Scalar($0) })
     let (batch, d, positions) = (input.shape[0], features.dimension, features.positions)
+    let most = threads.max() ?? 1
+    WorkerPool.shared.width = most
+    defer { WorkerPool.shared.width = most }
     let reference = ExactReference(input)
-    func row(_ method: String) -> Row {
+    func row(_ method: String, threads: Int) -> Row {
       Row(
         features: features.name, precision: Scalar.name, batch: batch, dimension: d, positions: positions,
-        method: method)
+        method: method, threads: threads)
     }
     let trials = methods.map { Trial($0, input) }
-    var rows: [Row] = try trials.map { trial in
+    // Those of one method lie side by side, one for each number of threads.
+    var rows: [Row] = try trials.flatMap { trial in
       try trial.check()
-      var row = row(trial.method.name)
-      row.accuracy = Accuracy(trial, reference)
-      row.bytesKept = trial.bytesKept()
-      row.allocationsPerMatrix = trial.allocationsPerMatrix()
-      return row
+      let accuracy = Accuracy(trial, reference)
+      let (kept, allocations) = (trial.bytesKept(), trial.allocationsPerMatrix())
+      return threads.map { threads in
+        var row = row(trial.method.name, threads: threads)
+        (row.accuracy, row.bytesKept, row.allocationsPerMatrix) = (accuracy, kept, allocations)
+        return row
+      }
     }
     let products = PlainProducts<Scalar>(size: d, batch: batch)
     products.run(count: 1)
-    var productRow = row("12 plain products")
-    productRow.hasBackward = false
+    var productRows = threads.map { row("12 plain products", threads: $0) }
+    for index in productRows.indices { productRows[index].hasBackward = false }
     // PyTorch works in single precision here.
     let peer = Scalar.self == Float.self ? peer : nil
-    var peerRows = peer == nil ? [] : PeerProcess.methods.map { row($0.title) }
+    var peerRows = peer == nil ? [] : PeerProcess.methods.map { row($0.title, threads: most) }
     for index in peerRows.indices { peerRows[index].isPeer = true }
     try peer?.load(features.tensor)
     try check(peer, trials, shape: [batch, d, d])
     for round in 0..<rounds {
       onProgress(round)
-      productRow.forward.record(milliseconds: time(batch: batch) { products.run(count: 12) })
-      for (index, trial) in trials.enumerated() {
+      for (index, width) in threads.enumerated() {
+        WorkerPool.shared.width = width
+        productRows[index].forward.record(milliseconds: time(batch: batch) { products.run(count: 12) })
+      }
+      for index in rows.indices {
+        let trial = trials[index / threads.count]
+        WorkerPool.shared.width = rows[index].threads
         rows[index].forward.record(milliseconds: time(batch: batch) { _ = trial.forward() })
         rows[index].both.record(milliseconds: time(batch: batch) { _ = trial.backward(trial.apply()) })
         let applications = trial.apply()
@@ -57,14 +72,17 @@ struct Comparison {
       }
     }
     let cube = Double(d) * Double(d) * Double(d)
-    for (index, method) in methods.enumerated() {
-      let work = method.work(positionsPerDimension: Double(positions) / Double(d))
+    for index in rows.indices {
+      let work = methods[index / threads.count].work(positionsPerDimension: Double(positions) / Double(d))
+      let peak = peaks[index % threads.count]
       guard work.forward > 0 else { continue }
       rows[index].forwardShare = work.forward * cube / rows[index].forward.median / 1e6 / peak
       rows[index].bothShare = (work.forward + work.backward) * cube / rows[index].both.median / 1e6 / peak
     }
-    productRow.forwardShare = 24 * cube / productRow.forward.median / 1e6 / peak
-    return rows + [productRow] + peerRows
+    for (index, peak) in peaks.enumerated() {
+      productRows[index].forwardShare = 24 * cube / productRows[index].forward.median / 1e6 / peak
+    }
+    return rows + productRows + peerRows
   }
 
   /// Stops where PyTorch computes something else than this package.

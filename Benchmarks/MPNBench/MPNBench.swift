@@ -46,8 +46,11 @@ struct MPNBench: ParsableCommand {
   @Option(help: ArgumentHelp("float, double or float,double.", valueName: "list"), transform: Self.precisions)
   var precision = [Precision.float]
 
-  @Option(help: ArgumentHelp("Threads.  (default: all processors)", valueName: "n"))
-  var threads: Int?
+  @Option(
+    help: ArgumentHelp(
+      "Threads; of several numbers, such as 1,2, each is timed.  (default: all processors)", valueName: "list"),
+    transform: Self.list)
+  var threads: [Int] = []
 
   @Option(
     help: ArgumentHelp("white, decaying or rank-deficient, separated by commas.", valueName: "list"),
@@ -82,7 +85,7 @@ struct MPNBench: ParsableCommand {
   func validate() throws {
     for (name, values, most) in [
       ("--dimensions", dimensions, 4096), ("--positions", positions, 1 << 20), ("--batch", batch, 4096),
-      ("--rounds", [rounds], 10_000), ("--threads", [threads ?? 1], 1024),
+      ("--rounds", [rounds], 10_000), ("--threads", threads, 1024),
     ] {
       if let wrong = values.first(where: { !(1...most).contains($0) }) {
         throw ValidationError("\(name) must be from 1 to \(most), not \(wrong)")
@@ -99,7 +102,6 @@ struct MPNBench: ParsableCommand {
   }
 
   private func runBenchmark() throws {
-    if let threads { WorkerPool.shared.width = threads }
     keepFreedMemory()
     Output.checkBuild(of: "mpn-bench")
     if let warning = BLASInfo.current.warning { Output.warn(warning) }
@@ -109,16 +111,20 @@ struct MPNBench: ParsableCommand {
         throw Mistake("--output \(output): \(error.localizedDescription)")
       }
     }
-    let width = WorkerPool.shared.width
-    let peer = peers ? try PeerProcess(python: python ?? Self.defaultPython, threads: width) : nil
-    let peaks = (float: gemmPeak(Float.self), double: gemmPeak(Double.self))
+    let threads = threads.isEmpty ? [WorkerPool.shared.width] : Set(threads).sorted()
+    let most = threads.max() ?? 1
+    let peer = peers ? try PeerProcess(python: python ?? Self.defaultPython, threads: most) : nil
     let blas = BLASInfo.current
-    Output.line(
-      "\(blas.processor ?? "unknown processor"), \(width) threads; \(blas.library) \(blas.version), kernel \(blas.kernel)"
-    )
-    Output.line(
-      String(
-        format: "plain products reach %.0f GFLOP/s in single and %.0f in double precision", peaks.float, peaks.double))
+    Output.line("\(blas.processor ?? "unknown processor"); \(blas.library) \(blas.version), kernel \(blas.kernel)")
+    let peaks = threads.map { threads in
+      WorkerPool.shared.width = threads
+      let peak = (float: gemmPeak(Float.self), double: gemmPeak(Double.self))
+      Output.line(
+        String(
+          format: "%d %@: plain products reach %.0f GFLOP/s in single and %.0f in double precision", threads,
+          threads == 1 ? "thread" : "threads", peak.float, peak.double))
+      return peak
+    }
     if let peer { Output.line("PyTorch \(peer.version)") }
     var rows: [Row] = []
     var inputs = try sources()
@@ -127,15 +133,15 @@ struct MPNBench: ParsableCommand {
     for input in inputs {
       for precision in precision {
         done += 1
-        var comparison = Comparison(methods: chosen, rounds: rounds, peer: peer)
+        var comparison = Comparison(methods: chosen, rounds: rounds, threads: threads, peer: peer)
         let title =
           "\(input.name) features, d = \(input.dimension), N = \(input.positions), batch \(input.tensor.shape[0]), "
           + "\(precision)"
         comparison.onProgress = { Output.status("\(title) (\(done) of \(count)): round \($0 + 1) of \(rounds)") }
         let found =
           switch precision {
-          case .float: try comparison.run(input, as: Float.self, peak: peaks.float)
-          case .double: try comparison.run(input, as: Double.self, peak: peaks.double)
+          case .float: try comparison.run(input, as: Float.self, peaks: peaks.map(\.float))
+          case .double: try comparison.run(input, as: Double.self, peaks: peaks.map(\.double))
           }
         Output.status("")
         Output.line("\n\(title)")
@@ -169,7 +175,7 @@ struct MPNBench: ParsableCommand {
     let batch = features.tensor.shape[0]
     let alike = rows.filter {
       $0.batch == batch && $0.positions == features.positions && $0.features == features.name
-        && $0.precision == rows.first?.precision
+        && $0.precision == rows.first?.precision && $0.threads == WorkerPool.shared.width
     }
     try write(Figures.time(alike).svg, to: directory + "/roots-time.svg")
     try write(

@@ -6,6 +6,8 @@ struct Row {
   let precision: String
   let batch, dimension, positions: Int
   let method: String
+  /// Threads that shared the batch.
+  let threads: Int
   /// Whether it is another system's.
   var isPeer = false
   /// Milliseconds for one matrix: the forward pass alone, as at inference; the backward pass; and both as in training,
@@ -22,6 +24,7 @@ struct Row {
   private static let columns: [(name: String, value: @Sendable (Row) -> String)] = [
     ("features", { $0.features }), ("precision", { $0.precision }), ("d", { "\($0.dimension)" }),
     ("positions", { "\($0.positions)" }), ("batch", { "\($0.batch)" }), ("method", { $0.method }),
+    ("threads", { "\($0.threads)" }),
     ("forward_ms", { number($0.forward.median) }), ("forward_q1_ms", { number($0.forward.quartiles.0) }),
     ("forward_q3_ms", { number($0.forward.quartiles.1) }), ("forward_best_ms", { number($0.forward.best) }),
     ("backward_ms", { $0.hasBackward ? number($0.backward.median) : "" }),
@@ -44,7 +47,9 @@ struct Row {
 
   /// The rows of one batch of features, for people.
   static func table(_ rows: [Row]) -> String {
-    let width = rows.map(\.method.count).max() ?? 0
+    let most = rows.map(\.threads).max() ?? 1
+    func name(_ row: Row) -> String { row.method + (row.threads == most ? "" : ", \(row.threads) thread\(row.threads == 1 ? "" : "s")") }
+    let width = rows.map { name($0).count }.max() ?? 0
     func pad(_ text: String, _ width: Int) -> String {
       String(repeating: " ", count: max(0, width - text.count)) + text
     }
@@ -56,7 +61,7 @@ struct Row {
       func percent(_ value: Double?) -> String { value.map { String(format: "%.0f %%", 100 * $0) } ?? "" }
       func error(_ value: Double?) -> String { value.map { String(format: "%.1e", $0) } ?? "" }
       let both = row.hasBackward
-      return text + row.method.padding(toLength: width, withPad: " ", startingAt: 0)
+      return text + name(row).padding(toLength: width, withPad: " ", startingAt: 0)
         + pad(String(format: "%.3f", row.forward.median), 9) + pad(spread(row.forward), 8)
         + pad(both ? String(format: "%.3f", row.both.median) : "", 8) + pad(both ? spread(row.both) : "", 8)
         + pad(percent(row.forwardShare), 8) + pad(percent(row.bothShare), 8)
