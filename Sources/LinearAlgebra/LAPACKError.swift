@@ -31,6 +31,10 @@ package enum LAPACKRoutine: String {
   case syevd
   /// Eigenvalues and eigenvectors of a symmetric matrix, by relatively robust representations.
   case syevr
+  /// Reduction of a symmetric matrix to a tridiagonal one.
+  case sytrd
+  /// Multiplication with the orthogonal matrix of that reduction.
+  case ormtr
   /// Singular values and vectors, by divide and conquer.
   case gesdd
   /// Cholesky factorization.
@@ -59,7 +63,7 @@ package enum LAPACKRoutine: String {
       throw .notConverged(routine: name, block: nil)
     case .potrf, .potri:
       throw .notPositiveDefinite(index: info - 1)
-    case .potrs:
+    case .potrs, .sytrd, .ormtr:
       preconditionFailure("\(name) has no positive info, but returned \(info)")
     }
   }
