@@ -48,7 +48,9 @@ struct Row {
   /// The rows of one batch of features, for people.
   static func table(_ rows: [Row]) -> String {
     let most = rows.map(\.threads).max() ?? 1
-    func name(_ row: Row) -> String { row.method + (row.threads == most ? "" : ", \(row.threads) thread\(row.threads == 1 ? "" : "s")") }
+    func name(_ row: Row) -> String {
+      row.method + (row.threads == most ? "" : ", \(row.threads) thread\(row.threads == 1 ? "" : "s")")
+    }
     let width = rows.map { name($0).count }.max() ?? 0
     func pad(_ text: String, _ width: Int) -> String {
       String(repeating: " ", count: max(0, width - text.count)) + text

@@ -182,11 +182,12 @@ private func rotateBack(
 
 /// A power of two that brings the largest of `count` numbers near 1 where their squares may leave the range; else 1.
 private func safeScale(_ numbers: UnsafePointer<Double>, count: Int) -> Double {
+  let squares = covpool_dot_f64(numbers, numbers, count)
+  guard squares < 0x1p-800 || squares > 0x1p800 else { return 1 }
   var largest = 0.0
   for i in 0..<count { largest = max(largest, abs(numbers[i])) }
-  guard largest > 0, abs(largest.exponent) > 400 else { return 1 }
-  // The smallest numbers need a power out of range: what is left of them is small enough.
-  return Double(sign: .plus, exponent: min(-largest.exponent, 1000), significand: 1)
+  // The smallest numbers need a power out of range: what they are brought to is near enough.
+  return largest > 0 ? Double(sign: .plus, exponent: min(-largest.exponent, 1000), significand: 1) : 1
 }
 
 /// The eigenvalues and eigenvectors of a symmetric matrix.

@@ -9,8 +9,8 @@ import Kernels
 /// to three times as fast.
 ///
 /// Errors are a few ε of the largest eigenvalue. It serves one thread at a time.
-final class TridiagonalEigensolver {
-  let size: Int
+package final class TridiagonalEigensolver {
+  package let size: Int
   private let workspace: Workspace<Double>
   /// The eigenvectors so far, one in each row.
   private let vectors: UnsafeMutablePointer<Double>
@@ -24,6 +24,8 @@ final class TridiagonalEigensolver {
   /// Poles and z in the order in which their rows are gathered.
   private let gatheredPoles: UnsafeMutablePointer<Double>, gatheredZ: UnsafeMutablePointer<Double>
   private let weights: UnsafeMutablePointer<Double>
+  /// The numbers beside the diagonal.
+  private let couplings: UnsafeMutablePointer<Double>
   /// For each block, its rows in the order of their eigenvalues, counted from its first.
   private let order: UnsafeMutablePointer<Int32>
   /// Of the block at work: all rows in that order, those that take part in the correction, and the others.
@@ -37,15 +39,15 @@ final class TridiagonalEigensolver {
   }
 
   /// A solver for matrices of `size` × `size`.
-  init(size: Int) {
+  package init(size: Int) {
     self.size = size
-    workspace = Workspace(numbers: 3 * size * size + 9 * size, integers: 4 * size)
+    workspace = Workspace(numbers: 3 * size * size + 10 * size, integers: 4 * size)
     let numbers = workspace.numbers.baseAddress!, integers = workspace.integers.baseAddress!
     (vectors, gathered, coefficients) = (numbers, numbers + size * size, numbers + 2 * size * size)
     func vector(_ index: Int) -> UnsafeMutablePointer<Double> { numbers + 3 * size * size + index * size }
     (values, z, poles, squares) = (vector(0), vector(1), vector(2), vector(3))
     (origins, shifts, weights) = (vector(4), vector(5), vector(6))
-    (gatheredPoles, gatheredZ) = (vector(7), vector(8))
+    (gatheredPoles, gatheredZ, couplings) = (vector(7), vector(8), vector(9))
     (order, sorted, kept, deflated) = (integers, integers + size, integers + 2 * size, integers + 3 * size)
     extents = Array(repeating: .left, count: size)
   }
@@ -55,7 +57,7 @@ final class TridiagonalEigensolver {
   ///   - diagonal: afterwards the eigenvalues, in ascending order.
   ///   - result: `size` × `size`; afterwards the eigenvectors, one in each row.
   /// - Throws: `LAPACKError.notConverged`, with everything undefined.
-  func decompose(
+  package func decompose(
     diagonal: UnsafeMutablePointer<Double>, offDiagonal: UnsafePointer<Double>,
     into result: UnsafeMutablePointer<Double>
   ) throws(LAPACKError) {
@@ -66,37 +68,41 @@ final class TridiagonalEigensolver {
       for i in 0..<size { result[i * size + i] = 1 }
       return
     }
-    // A power of two, so that nothing is rounded.
-    let scale = Double(sign: .plus, exponent: -largest.exponent, significand: 1)
+    // Times a power of two, so that nothing is rounded.
+    let exponent = largest.exponent
+    func scaled(_ number: Double) -> Double { Double(sign: .plus, exponent: -exponent, significand: number) }
     fill(vectors, with: 0, count: size * size)
     for i in 0..<size {
-      var value = diagonal[i] * scale
-      if i > 0 { value -= abs(offDiagonal[i - 1] * scale) }
-      if i + 1 < size { value -= abs(offDiagonal[i] * scale) }
-      values[i] = value
+      // Each coupling goes into the correction, the two diagonal numbers beside it too.
+      values[i] = scaled(diagonal[i])
+      if i > 0 { values[i] -= abs(couplings[i - 1]) }
+      if i + 1 < size {
+        couplings[i] = scaled(offDiagonal[i])
+        values[i] -= abs(couplings[i])
+      }
       vectors[i * size + i] = 1
       order[i] = 0
     }
-    try solve(first: 0, count: size, offDiagonal, scale)
+    try solve(first: 0, count: size)
     for i in 0..<size {
       let row = Int(order[i])
-      diagonal[i] = values[row] / scale
+      diagonal[i] = Double(sign: .plus, exponent: exponent, significand: values[row])
       (result + i * size).update(from: vectors + row * size, count: size)
     }
   }
 
-  private func solve(
-    first: Int, count: Int, _ offDiagonal: UnsafePointer<Double>, _ scale: Double
-  ) throws(LAPACKError) {
+  /// Decomposes `count` rows and columns from `first` on.
+  private func solve(first: Int, count: Int) throws(LAPACKError) {
     guard count > 1 else { return }
     let left = count / 2
-    try solve(first: first, count: left, offDiagonal, scale)
-    try solve(first: first + left, count: count - left, offDiagonal, scale)
-    try merge(first: first, left: left, count: count, coupling: offDiagonal[first + left - 1] * scale)
+    try solve(first: first, count: left)
+    try solve(first: first + left, count: count - left)
+    try merge(first: first, left: left, count: count)
   }
 
   /// Joins the decompositions of `left` rows from `first` on and of the rest of `count`.
-  private func merge(first: Int, left: Int, count: Int, coupling: Double) throws(LAPACKError) {
+  private func merge(first: Int, left: Int, count: Int) throws(LAPACKError) {
+    let coupling = couplings[first + left - 1]
     let block = vectors + first * size + first
     let (order, values) = (order + first, values + first)
     sortBoth(order, values, left: left, count: count)
