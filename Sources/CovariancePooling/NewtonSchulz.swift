@@ -177,9 +177,9 @@ public struct NewtonSchulz: TensorOperation, Hashable {
     guard count > 0 else { return fill(result, with: factor == 0 ? 0 : .nan, count: d * d) }
     withScratch(of: Scalar.self, 6 * size) { scratch in
       var (dy, dz, next) = (scratch, scratch + size, scratch + 2 * size)
-      let (a, b, p) = (scratch + 3 * size, scratch + 4 * size, scratch + 5 * size)
-      products.load(gradient, scale: factor.squareRoot() / 2, into: p)
-      products.combine(0, p, 1, p, transposed: 1, into: dy)
+      let (a, b, sum) = (scratch + 3 * size, scratch + 4 * size, scratch + 5 * size)
+      products.load(gradient, scale: factor.squareRoot() / 2, into: a)
+      products.combine(0, a, 1, a, transposed: 1, into: dy)
       for k in (0..<count).reversed() {
         let (y, hasDZ) = (iterates.y(k), k < count - 1)
         products.multiply(y, dy, into: a, isSymmetric: false)
@@ -193,17 +193,14 @@ public struct NewtonSchulz: TensorOperation, Hashable {
         // The next ∂Y goes to `next`, then the next ∂Z to where ∂Y was.
         if hasDZ {
           products.multiply(z, dz, into: b, isSymmetric: false)
-          products.combine(1, a, 0, b, transposed: 0.5, into: next)
-          products.multiply(z, next, into: p, isSymmetric: false)
-          products.combine(1.5, dy, -0.5, p, transposed: -0.5, into: next)
-          products.combine(1, b, 0, a, transposed: 0.5, into: dy)
-          products.multiply(y, dy, into: p, isSymmetric: false)
-          products.combine(1.5, dz, -0.5, p, transposed: -0.5, into: dy)
+          products.combine(1, a, 0, b, transposed: 0.5, into: sum)
+          products.multiplySymmetrized(z, sum, scale: -0.5, adding: 1.5, dy, into: next)
+          products.combine(1, b, 0, a, transposed: 0.5, into: sum)
+          products.multiplySymmetrized(y, sum, scale: -0.5, adding: 1.5, dz, into: dy)
         } else {
-          products.multiply(z, a, into: p, isSymmetric: false)
-          products.combine(1.5, dy, -0.5, p, transposed: -0.5, into: next)
-          products.combine(0, a, 0, a, transposed: 1, into: p)
-          products.multiply(y, p, into: dy, scale: -0.5, isSymmetric: true)
+          products.multiplySymmetrized(z, a, scale: -0.5, adding: 1.5, dy, into: next)
+          products.combine(0, a, 0, a, transposed: 1, into: sum)
+          products.multiply(y, sum, into: dy, scale: -0.5, isSymmetric: true)
         }
         (dy, dz, next) = (next, dy, dz)
       }

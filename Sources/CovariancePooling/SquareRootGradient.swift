@@ -134,8 +134,7 @@ private struct SubstitutedGradient<Forward: SquareRootOperation>: TensorOperatio
           for _ in 0..<iterations {
             products.multiply(b, c, into: p, isSymmetric: false)
             products.combine(0, p, -1, p, transposed: 0.5, into: w)
-            products.multiply(b, w, into: p, isSymmetric: false)
-            products.combine(1.5, c, 0.5, p, transposed: 0.5, into: next)
+            products.multiplySymmetrized(b, w, scale: 0.5, adding: 1.5, c, into: next)
             swap(&c, &next)
             products.multiply(b, b, into: p, scale: -0.5, plusIdentity: 1.5, isSymmetric: true)
             products.multiply(b, p, into: next, isSymmetric: true)

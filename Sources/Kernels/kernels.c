@@ -19,9 +19,7 @@ KERNEL void covpool_center_rows_to_double(const float *x, double *y, ptrdiff_t r
   for (ptrdiff_t r = 0; r < rows; r++) {
     const float *in = x + r * columns;
     double *out = y + r * columns;
-    double sum = 0;
-    for (ptrdiff_t c = 0; c < columns; c++) sum += in[c];
-    double mean = sum / (double)columns;
+    double mean = covpool_sum_f32(in, columns) / (double)columns;
     for (ptrdiff_t c = 0; c < columns; c++) out[c] = in[c] - mean;
   }
 }

@@ -163,26 +163,43 @@ KERNEL void NAME(average_pool)(const covpool_window *w, const T *x, T *y) {
   }
 }
 
+// Sums over a run of numbers in independent lanes, so that the compiler may vectorise without reordering anything.
+#ifndef COVPOOL_LANES
+#define COVPOOL_LANES 16
+#endif
+
+static inline double NAME(total)(const double *lanes) {
+  double sum = 0;
+  for (int lane = 0; lane < COVPOOL_LANES; lane++) sum += lanes[lane];
+  return sum;
+}
+
+static inline __attribute__((always_inline)) double NAME(sum)(const T *x, ptrdiff_t count) {
+  double lanes[COVPOOL_LANES] = {0};
+  ptrdiff_t i = 0;
+  for (; i + COVPOOL_LANES <= count; i += COVPOOL_LANES)
+    for (int lane = 0; lane < COVPOOL_LANES; lane++) lanes[lane] += x[i + lane];
+  for (; i < count; i++) lanes[0] += x[i];
+  return NAME(total)(lanes);
+}
+
 KERNEL void NAME(row_means)(const T *x, T *means, ptrdiff_t rows, ptrdiff_t columns) {
-  for (ptrdiff_t r = 0; r < rows; r++) {
-    double sum = 0;
-    for (ptrdiff_t c = 0; c < columns; c++) sum += x[r * columns + c];
-    means[r] = (T)(sum / (double)columns);
-  }
+  for (ptrdiff_t r = 0; r < rows; r++) means[r] = (T)(NAME(sum)(x + r * columns, columns) / (double)columns);
 }
 
 KERNEL double NAME(center)(const T *x, const T *means, T *y, ptrdiff_t rows, ptrdiff_t columns) {
-  double squares = 0;
+  double lanes[COVPOOL_LANES] = {0};
   for (ptrdiff_t r = 0; r < rows; r++) {
     const T *in = x + r * columns;
     T *out = y + r * columns;
     T mean = means[r];
-    for (ptrdiff_t c = 0; c < columns; c++) {
-      squares += (double)in[c] * (double)in[c];
-      out[c] = in[c] - mean;
-    }
+    ptrdiff_t c = 0;
+    for (; c + COVPOOL_LANES <= columns; c += COVPOOL_LANES)
+      for (int lane = 0; lane < COVPOOL_LANES; lane++) lanes[lane] += (double)in[c + lane] * (double)in[c + lane];
+    for (; c < columns; c++) lanes[0] += (double)in[c] * (double)in[c];
+    for (c = 0; c < columns; c++) out[c] = in[c] - mean;
   }
-  return squares;
+  return NAME(total)(lanes);
 }
 
 KERNEL void NAME(upper_triangle)(const T *x, T *y, ptrdiff_t n) {
@@ -262,17 +279,6 @@ KERNEL void NAME(col2im)(const covpool_window *w, const T *columns, ptrdiff_t fi
 
 KERNEL void NAME(relu_gradient)(const T *result, const T *gradient, T *y, ptrdiff_t count) {
   for (ptrdiff_t i = 0; i < count; i++) y[i] = result[i] > 0 ? gradient[i] : 0;
-}
-
-// Sums over a run of numbers in independent lanes, so that the compiler may vectorise without reordering anything.
-#ifndef COVPOOL_LANES
-#define COVPOOL_LANES 16
-#endif
-
-static inline double NAME(total)(const double *lanes) {
-  double sum = 0;
-  for (int lane = 0; lane < COVPOOL_LANES; lane++) sum += lanes[lane];
-  return sum;
 }
 
 KERNEL void NAME(channel_moments)(const T *x, ptrdiff_t images, ptrdiff_t image_stride, ptrdiff_t pixels, double *mean,
@@ -417,6 +423,16 @@ KERNEL void NAME(combine)(T alpha, const T *x, T beta, const T *y, T gamma, T *z
     for (ptrdiff_t i = 0; i < n; i++)
       for (ptrdiff_t j = j0; j < n && j < j0 + 16; j++)
         z[i * n + j] = alpha * x[i * n + j] + beta * y[i * n + j] + gamma * y[j * n + i];
+}
+
+KERNEL void NAME(symmetrize)(T alpha, const T *x, T beta, T *c, ptrdiff_t n) {
+  for (ptrdiff_t j0 = 0; j0 < n; j0 += 16)
+    for (ptrdiff_t i = 0; i < n; i++)
+      for (ptrdiff_t j = j0 > i ? j0 : i; j < n && j < j0 + 16; j++) {
+        T sum = alpha * x[i * n + j] + beta * (c[i * n + j] + c[j * n + i]);
+        c[i * n + j] = sum;
+        c[j * n + i] = sum;
+      }
 }
 
 KERNEL void NAME(plus_transpose)(const T *x, T *y, ptrdiff_t n) {

@@ -56,6 +56,17 @@ void covpool_from_panels(const float *x, ptrdiff_t n, float factor, float *y) {
   }
 }
 
+// The block of 32 × 32 in panel i's rows and panel j's columns. Row r of a, which is symmetric, is its column r: eight
+// numbers of each row of a panel.
+static void multiply_block(const block_kernels *kernels, ptrdiff_t n, const float *a, const float *b, ptrdiff_t i,
+                           ptrdiff_t j, float *block) {
+  ptrdiff_t panel_size = padded(n) * tile;
+  for (ptrdiff_t r = 0; r < tile; r += panel) {
+    target to = {.y = block + r * tile, .stride = tile};
+    kernels->multiply_paneled(n, a + i * panel_size + r, b + j * panel_size, &to);
+  }
+}
+
 void covpool_paneled_multiply(ptrdiff_t n, const float *a, const float *b, float scale, float identity,
                               int is_symmetric, ptrdiff_t first, ptrdiff_t last, float *c) {
   block_kernels kernels = covpool_block_kernels();
@@ -64,16 +75,31 @@ void covpool_paneled_multiply(ptrdiff_t n, const float *a, const float *b, float
   for (ptrdiff_t j = first; j < last; j++) {
     for (ptrdiff_t i = 0; i < (is_symmetric ? j + 1 : rows / tile); i++) {
       float *block = c + j * panel_size + i * tile * tile;
-      // Row r of a, which is symmetric, is its column r: eight numbers of each row of a panel.
-      for (ptrdiff_t r = 0; r < tile; r += panel) {
-        target to = {.y = block + r * tile, .stride = tile};
-        kernels.multiply_paneled(n, a + i * panel_size + r, b + j * panel_size, &to);
-      }
+      multiply_block(&kernels, n, a, b, i, j, block);
       // Padding stays zero.
       if (scale != 1) steps.scale(block, scale);
       if (identity != 0 && i == j)
         for (ptrdiff_t k = 0; k < least(tile, n - j * tile); k++) block[k * tile + k] += identity;
       if (is_symmetric && i < j) kernels.transpose(block, tile, tile, tile, c + i * panel_size + j * tile * tile, tile);
+    }
+  }
+}
+
+void covpool_paneled_multiply_symmetrized(ptrdiff_t n, float alpha, const float *x, float beta, const float *a,
+                                          const float *b, ptrdiff_t first, ptrdiff_t last, float *c) {
+  block_kernels kernels = covpool_block_kernels();
+  block_steps steps = best_steps();
+  ptrdiff_t panel_size = padded(n) * tile;
+  float product[tile * tile] __attribute__((aligned(64))), mirrored[tile * tile] __attribute__((aligned(64)));
+  float transposed[tile * tile] __attribute__((aligned(64)));
+  for (ptrdiff_t j = first; j < last; j++) {
+    for (ptrdiff_t i = 0; i <= j; i++) {
+      ptrdiff_t at = j * panel_size + i * tile * tile;
+      multiply_block(&kernels, n, a, b, i, j, product);
+      if (i < j) multiply_block(&kernels, n, a, b, j, i, mirrored);
+      kernels.transpose(i < j ? mirrored : product, tile, tile, tile, transposed, tile);
+      steps.combine(alpha, x + at, beta, product, beta, transposed, c + at);
+      if (i < j) kernels.transpose(c + at, tile, tile, tile, c + i * panel_size + j * tile * tile, tile);
     }
   }
 }

@@ -72,6 +72,30 @@ package struct SymmetricProducts<Scalar: RealScalar> {
     }
   }
 
+  /// `c ← alpha · x + beta · (a · b + (a · b)ᵀ)`, on the calling thread.
+  /// - Precondition: `a` and `x` are symmetric; `c` is none of the others.
+  package func multiplySymmetrized(
+    _ a: UnsafePointer<Scalar>, _ b: UnsafePointer<Scalar>, scale beta: Scalar, adding alpha: Scalar,
+    _ x: UnsafePointer<Scalar>, into c: UnsafeMutablePointer<Scalar>
+  ) {
+    if isPaneled {
+      covpool_paneled_multiply_symmetrized(
+        size, Float(alpha), x.float, Float(beta), a.float, b.float, 0, covpool_panels(size), c.float)
+    } else {
+      multiply(a, b, into: c, isSymmetric: false)
+      addTranspose(to: c, scale: beta, adding: alpha, x)
+    }
+  }
+
+  /// `c ← alpha · x + beta · (c + cᵀ)` for matrices by rows.
+  private func addTranspose(
+    to c: UnsafeMutablePointer<Scalar>, scale beta: Scalar, adding alpha: Scalar, _ x: UnsafePointer<Scalar>
+  ) {
+    forPrecision(
+      of: Scalar.self, float: { covpool_symmetrize_f32(Float(alpha), x.float, Float(beta), c.float, size) },
+      double: { covpool_symmetrize_f64(Double(alpha), x.double, Double(beta), c.double, size) })
+  }
+
   /// `z ← alpha · x + beta · y + gamma · yᵀ`; `z` is neither `x` nor `y`.
   package func combine(
     _ alpha: Scalar, _ x: UnsafePointer<Scalar>, _ beta: Scalar, _ y: UnsafePointer<Scalar>,

@@ -39,6 +39,10 @@ import Testing
     products.combine(2, stored(a), -1, stored(other), transposed: 3, into: &z)
     let want = (0..<n * n).map { 2 * a[$0] - other[$0] + 3 * other[$0 % n * n + $0 / n] }
     #expect(largestError(rows(z), want) <= tolerance)
+    products.multiplySymmetrized(stored(a), stored(other), scale: -0.5, adding: 2, stored(square), into: &z)
+    let half = product(a, other, n)
+    let symmetrized = (0..<n * n).map { 2 * square[$0] - 0.5 * (half[$0] + half[$0 % n * n + $0 / n]) }
+    #expect(largestError(rows(z), symmetrized) <= tolerance * Double(n))
   }
 
   @Test(arguments: [1, 5, 31, 32, 33, 64, 100])

@@ -82,6 +82,8 @@ typedef struct {
   void covpool_plus_transpose_##suffix(const T *x, T *y, ptrdiff_t n);                                                 \
   /* z = alpha * x + beta * y + gamma * y transposed, n by n; z is neither x nor y. */                                 \
   void covpool_combine_##suffix(T alpha, const T *x, T beta, const T *y, T gamma, T *z, ptrdiff_t n);                  \
+  /* c = alpha * x + beta * (c + c transposed), n by n, for a symmetric x. */                                          \
+  void covpool_symmetrize_##suffix(T alpha, const T *x, T beta, T *c, ptrdiff_t n);                                    \
   /* y += factor * x. */                                                                                               \
   void covpool_accumulate_##suffix(T factor, const T *x, T *y, ptrdiff_t count);                                       \
   /* The sum of a[i] * b[i], in double. */                                                                             \

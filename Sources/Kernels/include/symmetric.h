@@ -29,6 +29,11 @@ void covpool_from_panels(const float *x, ptrdiff_t n, float factor, float *y);
 void covpool_paneled_multiply(ptrdiff_t n, const float *a, const float *b, float scale, float identity,
                               int is_symmetric, ptrdiff_t first, ptrdiff_t last, float *c);
 
+/// Computes c = alpha * x + beta * (a * b + its transpose) for symmetric a and x: of this symmetric matrix the blocks
+/// on and above the diagonal in panels [first, last), and their mirror images.
+void covpool_paneled_multiply_symmetrized(ptrdiff_t n, float alpha, const float *x, float beta, const float *a,
+                                          const float *b, ptrdiff_t first, ptrdiff_t last, float *c);
+
 /// z = alpha * x + beta * y + gamma * y transposed; z must be neither.
 void covpool_paneled_combine(ptrdiff_t n, float alpha, const float *x, float beta, const float *y, float gamma,
                              float *z);
