@@ -3,7 +3,7 @@
 SWIFT ?= swift
 LIBRARIES = libopenblas-dev liblapacke-dev libturbojpeg0-dev libpng-dev zlib1g-dev
 
-.PHONY: demo test libraries data format benchmark peers
+.PHONY: demo test libraries data format benchmark roots peers
 
 demo: libraries data
 	$(SWIFT) build -c release --product zoo-eval
@@ -51,6 +51,19 @@ benchmark: libraries peers
 	.venv-peers/bin/python Benchmarks/Peers/aspects.py .build/release/zoo-eval --rounds $(ROUNDS)
 	$(SWIFT) build -c release --product training-step
 	.venv-peers/bin/python Benchmarks/Peers/compare_training.py .build/release/training-step --rounds $(ROUNDS)
+
+# Times every road to the square root beside PyTorch's, in half an hour: sizes, then shapes and spectra, then the covariances of
+# a network. The charts of the first are the documentation's.
+MPN_BENCH = env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE .build/release/mpn-bench --peers
+CATALOG = Sources/CovariancePooling/CovariancePooling.docc
+
+roots: libraries peers
+	$(SWIFT) build -c release --product mpn-bench
+	$(MPN_BENCH) --threads 1,2 --output Benchmarks/Results/roots
+	mv Benchmarks/Results/roots/*.svg $(CATALOG)
+	$(MPN_BENCH) --dimensions 256 --positions 49,196,784 --batch 1,16,64 --spectrum white,rank-deficient \
+	  --methods "ns5 ns15 gram eig svd" --output Benchmarks/Results/roots-shapes
+	$(MPN_BENCH) --features resnet20-mpn --batch 64 --output Benchmarks/Results/roots-network
 
 peers:
 	test -x .venv-peers/bin/python || python3 -m venv .venv-peers

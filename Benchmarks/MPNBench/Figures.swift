@@ -3,8 +3,15 @@ import ModelZoo
 
 /// What the figures look like.
 enum Figures {
-  /// Time for one matrix against d: inference, and both passes; for the batch and the positions that most rows have.
+  /// What the chart of times shows where there are too many methods to tell their lines apart.
+  private static let outstanding: Set = [
+    "covariance", "ns5", "ns10", "taylor", "pade", "gram", "eig", "svd", "PyTorch eigh", "PyTorch svd",
+    "PyTorch ns5, own backward",
+  ]
+
+  /// Time for one matrix against d: inference, and both passes.
   static func time(_ rows: [Row]) -> Figure {
+    let rows = methods(rows).count <= 12 ? rows : rows.filter { outstanding.contains($0.method) }
     func panel(_ title: String, _ value: @escaping (Row) -> Double?) -> Chart {
       Chart(
         title: title, xLabel: "d", yLabel: "ms a matrix", xScale: .logarithmic, yScale: .logarithmic,
