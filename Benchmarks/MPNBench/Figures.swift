@@ -28,13 +28,13 @@ enum Figures {
       ], width: 1000, height: 460)
   }
 
-  /// Error against time: what is below and to the left of all others is worth its time.
+  /// Error against time of square roots: what is below and to the left of all others is worth its time.
   static func pareto(_ rows: [Row]) -> Figure {
     func panel(_ title: String, _ point: @escaping (Row) -> (x: Double, y: Double)?) -> Chart {
       Chart(
         title: title, xLabel: "ms a matrix", yLabel: "relative error", xScale: .logarithmic, yScale: .logarithmic,
         naming: .atPoints,
-        series: rows.filter { $0.accuracy?.residual != nil }.compactMap { row in
+        series: rows.compactMap { row in
           point(row).map { Chart.Series(row.method, [$0], style: .markers) }
         })
     }

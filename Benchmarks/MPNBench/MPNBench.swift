@@ -77,7 +77,7 @@ struct MPNBench: ParsableCommand {
   var python: String?
 
   @Option(
-    help: ArgumentHelp("Write roots.csv, iterations.csv and three charts.", valueName: "dir"), completion: .directory)
+    help: ArgumentHelp("Write roots.csv, iterations.csv and charts.", valueName: "dir"), completion: .directory)
   var output: String?
 
   enum Precision: String, CaseIterable { case float, double }
@@ -155,8 +155,8 @@ struct MPNBench: ParsableCommand {
     // The size that the charts of errors are for: the published one, or the largest.
     let size = inputs.contains { $0.dimension == 256 } ? 256 : inputs.map(\.dimension).max() ?? 0
     inputs.removeAll { $0.dimension != size }
-    try writeCharts(rows, inputs.first, to: output)
-    Output.line("written: \(output)/roots.csv, iterations.csv, roots-time.svg, roots-pareto.svg, roots-iterations.svg")
+    let charts = try inputs.first.map { try writeCharts(rows, $0, to: output) } ?? []
+    Output.line("written: \(output)/roots.csv, \(charts.joined(separator: ", "))")
   }
 
   private func sources() throws -> [Features] {
@@ -170,22 +170,26 @@ struct MPNBench: ParsableCommand {
     }
   }
 
-  private func writeCharts(_ rows: [Row], _ features: Features?, to directory: String) throws {
-    guard let features else { return }
+  /// Returns the names of the files.
+  private func writeCharts(_ rows: [Row], _ features: Features, to directory: String) throws -> [String] {
     let batch = features.tensor.shape[0]
     let alike = rows.filter {
       $0.batch == batch && $0.positions == features.positions && $0.features == features.name
         && $0.precision == rows.first?.precision && $0.threads == WorkerPool.shared.width
     }
-    try write(Figures.time(alike).svg, to: directory + "/roots-time.svg")
-    try write(
-      Figures.pareto(alike.filter { $0.dimension == features.dimension }).svg, to: directory + "/roots-pareto.svg")
     let convergence = try Convergence.measure(features.tensor)
-    try write(Figures.convergence(convergence).svg, to: directory + "/roots-iterations.svg")
+    var figures = [("roots-iterations.svg", Figures.convergence(convergence))]
+    if alike.contains(where: { $0.dimension != features.dimension }) {
+      figures.append(("roots-time.svg", Figures.time(alike)))
+    }
+    let roots = alike.filter { $0.dimension == features.dimension && $0.accuracy?.residual != nil }
+    if !roots.isEmpty { figures.append(("roots-pareto.svg", Figures.pareto(roots))) }
+    for (name, figure) in figures { try write(figure.svg, to: directory + "/" + name) }
     let lines = convergence.map { String(format: "%@,%d,%.5g,%.5g\n", $0.method, $0.step, $0.value, $0.gradient) }
     try write(
       "method,step,value_error,gradient_error\n"
         + lines.map { $0.replacing("Schulz, ", with: "Schulz ") }.joined(), to: directory + "/iterations.csv")
+    return ["iterations.csv"] + figures.map(\.0)
   }
 
   private func write(_ text: String, to path: String) throws {
