@@ -42,13 +42,13 @@ final class ExactReference {
   }
 }
 
-/// ‖found − wanted‖ / ‖wanted‖.
+/// ‖found − wanted‖ / ‖wanted‖; 0 where both are 0.
 func relativeDistance<Scalar: RealScalar>(_ found: Tensor<Scalar>, _ wanted: Tensor<some RealScalar>) -> Double {
   let (difference, norm) = zip(found.scalars, wanted.scalars).reduce((0.0, 0.0)) { sums, pair in
     let (found, wanted) = (Double(pair.0), Double(pair.1))
     return (sums.0 + (found - wanted) * (found - wanted), sums.1 + wanted * wanted)
   }
-  return (difference / norm).squareRoot()
+  return difference == 0 ? 0 : (difference / norm).squareRoot()
 }
 
 /// Errors of iterations and degrees, for the chart of convergence.

@@ -91,6 +91,7 @@ struct MPNBench: ParsableCommand {
         throw ValidationError("\(name) must be from 1 to \(most), not \(wrong)")
       }
     }
+    guard !methods.isEmpty else { throw ValidationError("--methods names none") }
     guard images == nil || features != nil else { throw ValidationError("--images needs --features") }
   }
 

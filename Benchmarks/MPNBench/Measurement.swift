@@ -24,13 +24,15 @@ struct Timing {
 /// A method on one batch of features: what is timed.
 struct Trial<Scalar: RealScalar> {
   let method: Method
+  private let steps: [Method.Step<Scalar>]
   let features: Tensor<Scalar>
   /// The gradient that the backward pass starts from.
   let gradient: Tensor<Scalar>
 
   init(_ method: Method, _ features: Tensor<Scalar>) {
     (self.method, self.features) = (method, features)
-    let shape = method.operations.reduce(features.shape) { $1.outputShape([$0]) }
+    steps = method.steps(dimension: features.shape[1], as: Scalar.self)
+    let shape = steps.reduce(features.shape) { $1.operation.outputShape([$0] + $1.learned.map(\.shape)) }
     let slope: Tensor<Double> = Self.slope(shape)
     gradient = Tensor(shape, slope.scalars.map(Scalar.init))
   }
@@ -40,20 +42,26 @@ struct Trial<Scalar: RealScalar> {
     RandomStream(seed: 1, name: "gradient").normal(shape, deviation: 1)
   }
 
-  func forward() -> Tensor<Scalar> { method.operations.reduce(features) { $1.forward([$0]) } }
+  func forward() -> Tensor<Scalar> { steps.reduce(features) { $1.operation.forward([$0] + $1.learned) } }
 
   /// The forward pass with everything that the backward pass needs, as on a tape.
   func apply() -> [Application<Scalar>] {
     var applications: [Application<Scalar>] = []
-    for operation in method.operations {
-      applications.append(operation.apply([applications.last?.output ?? features], needsGradient: [true]))
+    for step in steps {
+      applications.append(
+        step.operation.apply(
+          [applications.last?.output ?? features] + step.learned,
+          needsGradient: [true] + step.learned.map { _ in false }))
     }
     return applications
   }
 
   func backward(_ applications: [Application<Scalar>]) -> Tensor<Scalar> {
-    zip(method.operations, applications).reversed().reduce(gradient) { gradient, step in
-      guard let input = step.0.pullback(gradient, step.1)[0] else { preconditionFailure("\(step.0.name): no gradient") }
+    zip(steps, applications).reversed().reduce(gradient) { gradient, pair in
+      let (operation, application) = (pair.0.operation, pair.1)
+      guard let input = operation.pullback(gradient, application)[0] else {
+        preconditionFailure("\(operation.name): no gradient")
+      }
       return input
     }
   }

@@ -17,7 +17,8 @@ struct Method {
     ("pade+lyapunov8", "pade:gradient=iterative-lyapunov,residual=1e9"), ("gram", "power:road=gram"),
     ("gram-mrrr", "power:road=gram,solver=mrrr"), ("eig", "power:road=full"),
     ("eig-mrrr", "power:road=full,solver=mrrr"), ("eig+lyapunov", "power:road=full,gradient=lyapunov"),
-    ("svd", "power:road=svd"), ("log", "log"), ("epn", "epn"), ("bcnn", "bcnn"),
+    ("svd", "power:road=svd"), ("log", "log"), ("epn", "epn"), ("bcnn", "bcnn"), ("svpn", "svpn"), ("scale", "scale"),
+    ("layernorm", "layernorm"),
   ].map { name, text in
     // These are this file's own texts; a wrong one shows at once.
     guard let normalization = try? CovarianceNormalization(text) else { preconditionFailure(text) }
@@ -36,19 +37,37 @@ struct Method {
     }
     let normalization: CovarianceNormalization
     do { normalization = try CovarianceNormalization(text) } catch {
-      throw Mistake("\(error); and methods \(Self.all.map(\.name).joined(separator: ", "))")
+      guard text.contains(":") else {
+        throw Mistake(
+          "unknown method '\(text)'; there are \(Self.all.map(\.name).joined(separator: ", ")), "
+            + "and normalizations as zoo-eval has them, such as power:exponent=0.3")
+      }
+      throw Mistake("\(error)")
     }
-    switch normalization {
-    case .dropCov, .singularValue, .scale, .layerNorm:
-      throw Mistake("'\(text)' learns or drops and is not timed here")
-    default: self.init(name: text, normalization: normalization)
-    }
+    guard normalization != .dropCov else { throw Mistake("'\(text)' draws random channels and is not timed here") }
+    self.init(name: text, normalization: normalization)
   }
 
-  /// The operations that are timed.
-  var operations: [any TensorOperation] {
-    let vector = normalization.vectorOperations
-    return normalization.matrixOperations + (vector.isEmpty ? [] : [UpperTriangle()] + vector)
+  /// One operation that is timed, and what a network would have learned for it.
+  struct Step<Scalar: RealScalar> {
+    let operation: any TensorOperation
+    var learned: [Tensor<Scalar>] = []
+  }
+
+  /// What is timed: to the matrix, or to the vector where that is what is normalised.
+  func steps<Scalar: RealScalar>(dimension d: Int, as _: Scalar.Type) -> [Step<Scalar>] {
+    let size = d * (d + 1) / 2
+    let matrix = normalization.matrixOperations.map { Step<Scalar>(operation: $0) }
+    switch normalization {
+    case .singularValue:
+      return matrix + [Step(operation: SingularValueNormalization(), learned: [Tensor([d], repeating: 1)])]
+    case .layerNorm:
+      let learned = [Tensor<Scalar>([size], repeating: 1), Tensor([size], repeating: 0)]
+      return matrix + [Step(operation: UpperTriangle()), Step(operation: LayerNormalization(), learned: learned)]
+    default:
+      let vector = normalization.vectorOperations.map { Step<Scalar>(operation: $0) }
+      return matrix + (vector.isEmpty ? [] : [Step(operation: UpperTriangle())] + vector)
+    }
   }
 
   /// What it is measured against in double precision; `nil` where there is nothing that it approximates.

@@ -70,7 +70,9 @@ import ToolTestSupport
   }
 
   @Test(arguments: [
-    (["--methods", "ns6"], 1, "unknown normalization 'ns6'"), (["--methods", "svpn"], 1, "not timed here"),
+    (["--methods", "ns6"], 1, "unknown method 'ns6'"), (["--methods", "dropcov"], 1, "not timed here"),
+    (["--methods", "power:exponent=-1"], 1, "exponent must be a number greater than 0"),
+    (["--methods", " "], 64, "--methods names none"),
     (["--features", "/nowhere"], 1, "no such file"), (["--features", "resnet20"], 1, "takes no covariance"),
     (["--output", "/dev/null/x"], 1, "/dev/null/x"), (["--dimensions", "0"], 64, "from 1 to 4096"),
     (["--dimensions", "4,x"], 64, "integers separated by commas"), (["--precision", "half"], 64, "float, double"),
