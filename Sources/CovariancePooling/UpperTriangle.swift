@@ -13,7 +13,7 @@ public struct UpperTriangle: TensorOperation {
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
     let (batch, d) = (inputs[0].shape[0], inputs[0].shape[1])
     let (x, y) = (inputs[0].pointer, result.baseAddress!)
-    for sample in 0..<batch {
+    WorkerPool.shared.forEach(batch) { sample in
       let (from, to) = (x + sample * d * d, y + sample * (d * (d + 1) / 2))
       forPrecision(
         of: Scalar.self, float: { covpool_upper_triangle_f32(from.float, to.float, d) },
@@ -29,8 +29,9 @@ public struct UpperTriangle: TensorOperation {
     let (d, g) = (shape[1], gradient.pointer)
     return [
       Tensor(shape) { result in
-        for sample in 0..<shape[0] {
-          let (from, to) = (g + sample * (d * (d + 1) / 2), result.baseAddress! + sample * d * d)
+        let first = result.baseAddress!
+        WorkerPool.shared.forEach(shape[0]) { sample in
+          let (from, to) = (g + sample * (d * (d + 1) / 2), first + sample * d * d)
           forPrecision(
             of: Scalar.self, float: { covpool_from_upper_triangle_f32(from.float, to.float, d) },
             double: { covpool_from_upper_triangle_f64(from.double, to.double, d) })

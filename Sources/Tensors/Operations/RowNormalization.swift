@@ -17,7 +17,7 @@ public struct L2Normalization: TensorOperation {
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
     let (batch, width) = rows(inputs[0].shape)
     let (x, y) = (inputs[0].pointer, result.baseAddress!)
-    for sample in 0..<batch {
+    WorkerPool.shared.forEach(batch) { sample in
       let row = x + sample * width
       let norm = sumOfSquares(row, count: width).squareRoot()
       scaled(row, by: Scalar(1 / atLeast(norm)), into: y + sample * width, count: width)
@@ -32,11 +32,12 @@ public struct L2Normalization: TensorOperation {
     let (x, g) = (application.inputs[0].pointer, gradient.pointer)
     return [
       Tensor(gradient.shape) { result in
-        for sample in 0..<batch {
-          let (row, slope, target) = (x + sample * width, g + sample * width, result.baseAddress! + sample * width)
+        let first = result.baseAddress!
+        WorkerPool.shared.forEach(batch) { sample in
+          let (row, slope, target) = (x + sample * width, g + sample * width, first + sample * width)
           let norm = sumOfSquares(row, count: width).squareRoot()
           scaled(slope, by: Scalar(1 / atLeast(norm)), into: target, count: width)
-          guard norm > eps else { continue }
+          guard norm > eps else { return }
           accumulate(
             row, times: Scalar(-dot(slope, row, count: width) / (norm * norm * norm)), into: target, count: width)
         }
@@ -68,7 +69,8 @@ public struct LayerNormalization: TensorOperation {
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
     let (x, y, width) = (inputs[0].pointer, result.baseAddress!, inputs[0].shape[1])
     let (weight, bias) = (inputs[1].pointer, inputs[2].pointer)
-    for start in stride(from: 0, to: result.count, by: width) {
+    WorkerPool.shared.forEach(inputs[0].shape[0]) { sample in
+      let start = sample * width
       let (mean, factor) = moments(x + start, width)
       forPrecision(
         of: Scalar.self,
@@ -140,9 +142,12 @@ public struct SignedSquareRoot: TensorOperation {
 
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
     let (x, y) = (inputs[0].pointer, result.baseAddress!)
-    forPrecision(
-      of: Scalar.self, float: { covpool_signed_root_f32(x.float, Float(eps), y.float, result.count) },
-      double: { covpool_signed_root_f64(x.double, eps, y.double, result.count) })
+    forEachChunk(of: result.count) { range in
+      let (x, y) = (x + range.lowerBound, y + range.lowerBound)
+      forPrecision(
+        of: Scalar.self, float: { covpool_signed_root_f32(x.float, Float(eps), y.float, range.count) },
+        double: { covpool_signed_root_f64(x.double, eps, y.double, range.count) })
+    }
   }
 
   public var pullbackNeeds: PullbackNeeds { .inputs }
@@ -152,10 +157,13 @@ public struct SignedSquareRoot: TensorOperation {
     return [
       Tensor(gradient.shape) { result in
         let y = result.baseAddress!
-        forPrecision(
-          of: Scalar.self,
-          float: { covpool_signed_root_gradient_f32(x.float, Float(eps), g.float, y.float, result.count) },
-          double: { covpool_signed_root_gradient_f64(x.double, eps, g.double, y.double, result.count) })
+        forEachChunk(of: result.count) { range in
+          let (x, g, y) = (x + range.lowerBound, g + range.lowerBound, y + range.lowerBound)
+          forPrecision(
+            of: Scalar.self,
+            float: { covpool_signed_root_gradient_f32(x.float, Float(eps), g.float, y.float, range.count) },
+            double: { covpool_signed_root_gradient_f64(x.double, eps, g.double, y.double, range.count) })
+        }
       }
     ]
   }
