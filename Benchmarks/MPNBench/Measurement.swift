@@ -71,23 +71,26 @@ struct Trial<Scalar: RealScalar> {
     do { _ = try checkingNumerics { backward(apply()) } } catch { throw Mistake("\(method.name): \(error)") }
   }
 
-  /// Allocations in forward and backward passes that come with each further matrix, after warm-up.
-  func allocationsPerMatrix() -> Double? {
+  /// Allocations in forward and backward passes that come with each further matrix, after warm-up: this package's own, and
+  /// those that BLAS makes inside.
+  func allocationsPerMatrix() -> (own: Int, blas: Int)? {
     guard allocation_counting_works() != 0 else { return nil }
     let shape = features.shape
     let twice = Trial(
       method, Tensor(Shape([2 * shape[0]] + shape.dropFirst()), features.scalars + features.scalars))
     // The least of several: a thread that gets its first matrix of this size makes its working memory.
-    func count(_ trial: Trial) -> Int {
-      (0..<4).map { _ in
-        let before = allocation_count()
+    func counts(_ trial: Trial) -> (own: Int, blas: Int) {
+      (0..<4).reduce((.max, .max)) { least, _ in
+        let before = (allocation_count(), blas_allocation_count())
         _ = trial.backward(trial.apply())
-        return allocation_count() - before
-      }.min() ?? 0
+        return (min(least.0, allocation_count() - before.0), min(least.1, blas_allocation_count() - before.1))
+      }
     }
     // With as many matrices as threads, so that both batches are shared out alike.
     guard shape[0] >= WorkerPool.shared.width else { return nil }
-    return Double(count(twice) - count(self)) / Double(shape[0])
+    let (more, fewer) = (counts(twice), counts(self))
+    // Whole ones: a few that come with a job for the pool do not come with each matrix.
+    return ((more.own - fewer.own) / shape[0], (more.blas - fewer.blas) / shape[0])
   }
 
   /// Bytes for one matrix that a forward pass keeps for the backward pass, the result among them.

@@ -19,7 +19,7 @@ struct Row {
   var forwardShare, bothShare: Double?
   var accuracy: Accuracy?
   var bytesKept: Int?
-  var allocationsPerMatrix: Double?
+  var allocationsPerMatrix: (own: Int, blas: Int)?
 
   private static let columns: [(name: String, value: @Sendable (Row) -> String)] = [
     ("features", { $0.features }), ("precision", { $0.precision }), ("d", { "\($0.dimension)" }),
@@ -35,7 +35,9 @@ struct Row {
     ("both_best_ms", { $0.hasBackward ? number($0.both.best) : "" }),
     ("forward_share_of_peak", { number($0.forwardShare) }),
     ("both_share_of_peak", { number($0.bothShare) }), ("kept_bytes", { $0.bytesKept.map { "\($0)" } ?? "" }),
-    ("allocations", { number($0.allocationsPerMatrix) }), ("value_error", { number($0.accuracy?.value) }),
+    ("allocations", { $0.allocationsPerMatrix.map { "\($0.own)" } ?? "" }),
+    ("blas_allocations", { $0.allocationsPerMatrix.map { "\($0.blas)" } ?? "" }),
+    ("value_error", { number($0.accuracy?.value) }),
     ("gradient_error", { number($0.accuracy?.gradient) }), ("residual", { number($0.accuracy?.residual) }),
   ]
 

@@ -5,12 +5,15 @@ import Kernels
 /// A matrix is two halves on its diagonal and a correction of rank one, down to halves of size 1 (Cuppen, *Numer. Math.*
 /// 36, 1981). The eigenvalues of the whole are the roots of a secular equation, and its eigenvectors a product with
 /// those of the halves, made from the roots so that they are orthogonal to rounding (Gu and Eisenstat, *SIAM J. Matrix
-/// Anal. Appl.* 16, 1995). This is what LAPACK's `stedc` does; here eight roots are found at a time, which makes it two
-/// to three times as fast.
+/// Anal. Appl.* 16, 1995). This is what LAPACK's `stedc` does; here eight roots are found at a time, which makes it
+/// twice as fast.
 ///
-/// Errors are a few ε of the largest eigenvalue. It serves one thread at a time.
+/// Errors are a few ε of the largest eigenvalue. It has room for three matrices, and serves one thread at a time.
 package final class TridiagonalEigensolver {
   package let size: Int
+  /// Numbers from one row of `vectors` to the next. Products are made a multiple of 8 columns wide, the last ones zeros
+  /// that may lie past the row's end: OpenBLAS is slow with, and allocates for, a remainder of 1 to 4.
+  private let stride: Int
   private let workspace: Workspace<Double>
   /// The eigenvectors so far, one in each row.
   private let vectors: UnsafeMutablePointer<Double>
@@ -41,10 +44,15 @@ package final class TridiagonalEigensolver {
   /// A solver for matrices of `size` × `size`.
   package init(size: Int) {
     self.size = size
-    workspace = Workspace(numbers: 3 * size * size + 10 * size, integers: 4 * size)
+    stride = Self.padded(size + 7)
+    // A row is gathered in two halves, each padded.
+    let counts = (vectors: size * stride, gathered: size * (stride + 8), coefficients: size * size)
+    let matrices = counts.vectors + counts.gathered + counts.coefficients
+    workspace = Workspace(numbers: matrices + 10 * size, integers: 4 * size)
     let numbers = workspace.numbers.baseAddress!, integers = workspace.integers.baseAddress!
-    (vectors, gathered, coefficients) = (numbers, numbers + size * size, numbers + 2 * size * size)
-    func vector(_ index: Int) -> UnsafeMutablePointer<Double> { numbers + 3 * size * size + index * size }
+    (vectors, gathered) = (numbers, numbers + counts.vectors)
+    coefficients = gathered + counts.gathered
+    func vector(_ index: Int) -> UnsafeMutablePointer<Double> { numbers + matrices + index * size }
     (values, z, poles, squares) = (vector(0), vector(1), vector(2), vector(3))
     (origins, shifts, weights) = (vector(4), vector(5), vector(6))
     (gatheredPoles, gatheredZ, couplings) = (vector(7), vector(8), vector(9))
@@ -52,26 +60,30 @@ package final class TridiagonalEigensolver {
     extents = Array(repeating: .left, count: size)
   }
 
+  private static func padded(_ columns: Int) -> Int { (columns + 7) & ~7 }
+
   /// Decomposes the matrix with this diagonal and these `size` − 1 numbers beside it.
   /// - Parameters:
   ///   - diagonal: afterwards the eigenvalues, in ascending order.
-  ///   - result: `size` × `size`; afterwards the eigenvectors, one in each row.
+  ///   - offDiagonal: the numbers beside it.
+  /// - Returns: `size` × `size`, the eigenvectors, one in each row: the solver's own memory, until it is used again.
   /// - Throws: `LAPACKError.notConverged`, with everything undefined.
   package func decompose(
-    diagonal: UnsafeMutablePointer<Double>, offDiagonal: UnsafePointer<Double>,
-    into result: UnsafeMutablePointer<Double>
-  ) throws(LAPACKError) {
+    diagonal: UnsafeMutablePointer<Double>, offDiagonal: UnsafePointer<Double>
+  ) throws(LAPACKError) -> UnsafeMutablePointer<Double> {
+    // What the last product was made with is free afterwards.
+    let result = coefficients
     var largest = 0.0
     for i in 0..<size { largest = max(largest, abs(diagonal[i]), i + 1 < size ? abs(offDiagonal[i]) : 0) }
     guard largest > 0 else {
       fill(result, with: 0, count: size * size)
       for i in 0..<size { result[i * size + i] = 1 }
-      return
+      return result
     }
     // Times a power of two, so that nothing is rounded.
     let exponent = largest.exponent
     func scaled(_ number: Double) -> Double { Double(sign: .plus, exponent: -exponent, significand: number) }
-    fill(vectors, with: 0, count: size * size)
+    fill(vectors, with: 0, count: size * stride)
     for i in 0..<size {
       // Each coupling goes into the correction, the two diagonal numbers beside it too.
       values[i] = scaled(diagonal[i])
@@ -80,15 +92,16 @@ package final class TridiagonalEigensolver {
         couplings[i] = scaled(offDiagonal[i])
         values[i] -= abs(couplings[i])
       }
-      vectors[i * size + i] = 1
+      vectors[i * stride + i] = 1
       order[i] = 0
     }
     try solve(first: 0, count: size)
     for i in 0..<size {
       let row = Int(order[i])
       diagonal[i] = Double(sign: .plus, exponent: exponent, significand: values[row])
-      (result + i * size).update(from: vectors + row * size, count: size)
+      (result + i * size).update(from: vectors + row * stride, count: size)
     }
+    return result
   }
 
   /// Decomposes `count` rows and columns from `first` on.
@@ -103,15 +116,15 @@ package final class TridiagonalEigensolver {
   /// Joins the decompositions of `left` rows from `first` on and of the rest of `count`.
   private func merge(first: Int, left: Int, count: Int) throws(LAPACKError) {
     let coupling = couplings[first + left - 1]
-    let block = vectors + first * size + first
+    let block = vectors + first * stride + first
     let (order, values) = (order + first, values + first)
-    sortBoth(order, values, left: left, count: count)
+    mergeOrders(order, values, left: left, count: count)
     // The correction is ρ z zᵀ with ρ = 2 |coupling| and z of length 1.
     let rho = 2 * abs(coupling)
     let (rightSign, half) = (coupling < 0 ? -1.0 : 1.0, 0.5.squareRoot())
     var largest = 0.0, largestZ = 0.0
     for row in 0..<count {
-      z[row] = row < left ? block[row * size + left - 1] * half : block[row * size + left] * half * rightSign
+      z[row] = row < left ? block[row * stride + left - 1] * half : block[row * stride + left] * half * rightSign
       extents[row] = row < left ? .left : .right
       largestZ = max(largestZ, abs(z[row]))
       largest = max(largest, abs(values[row]))
@@ -132,12 +145,12 @@ package final class TridiagonalEigensolver {
       }
       order[place] = Int32(i)
     }
-    sortBoth(order, values, left: keptCount, count: count, offset: 0)
+    mergeOrders(order, values, left: keptCount, count: count, offset: 0)
     order.update(from: sorted, count: count)
   }
 
   /// Merges the orders of `left` rows and of the rest into `sorted`.
-  private func sortBoth(
+  private func mergeOrders(
     _ order: UnsafePointer<Int32>, _ values: UnsafePointer<Double>, left: Int, count: Int, offset: Int? = nil
   ) {
     let offset = Int32(offset ?? left)
@@ -169,7 +182,7 @@ package final class TridiagonalEigensolver {
         let (c, s) = (z[row] / length, z[previous] / length)
         if abs((values[row] - values[previous]) * c * s) <= tolerance {
           z[row] = length
-          rotate(block + previous * size, block + row * size, c, s, count: count)
+          rotate(block + previous * stride, block + row * stride, c, s, count: count)
           if extents[row] != extents[previous] { extents[row] = .whole }
           let (low, high) = (values[previous], values[row])
           values[previous] = low * c * c + high * s * s
@@ -231,8 +244,9 @@ package final class TridiagonalEigensolver {
     }
     let leftRows = counts.left + counts.whole, rightRows = counts.whole + counts.right
     let right = count - left
-    let rightStart = gathered + leftRows * left
-    let deflatedStart = rightStart + rightRows * right
+    let (leftWidth, rightWidth) = (Self.padded(left), Self.padded(right))
+    let rightStart = gathered + leftRows * leftWidth
+    let deflatedStart = rightStart + rightRows * rightWidth
     var next = (left: 0, whole: counts.left, right: leftRows)
     for i in 0..<keptCount {
       let row = Int(kept[i])
@@ -244,28 +258,36 @@ package final class TridiagonalEigensolver {
       case .right: (place, next.right) = (next.right, next.right + 1)
       }
       (gatheredPoles[place], gatheredZ[place]) = (values[row], z[row])
-      let source = block + row * size
-      if extent != .right { (gathered + place * left).update(from: source, count: left) }
+      let source = block + row * stride
+      if extent != .right { gather(source, left, into: gathered + place * leftWidth, width: leftWidth) }
       if extent != .left {
-        (rightStart + (place - counts.left) * right).update(from: source + left, count: right)
+        gather(source + left, right, into: rightStart + (place - counts.left) * rightWidth, width: rightWidth)
       }
     }
     for i in 0..<count - keptCount {
       let row = Int(deflated[i])
-      (deflatedStart + i * count).update(from: block + row * size, count: count)
+      (deflatedStart + i * count).update(from: block + row * stride, count: count)
       weights[i] = values[row]
     }
     for i in 0..<count - keptCount {
-      (block + (keptCount + i) * size).update(from: deflatedStart + i * count, count: count)
+      (block + (keptCount + i) * stride).update(from: deflatedStart + i * count, count: count)
       values[keptCount + i] = weights[i]
     }
     covpool_secular_vectors(
       keptCount, gatheredPoles, gatheredZ, poles, origins, shifts, weights, coefficients)
+    // The left product's zeros lie where the right one comes, and the right one's where there are zeros or nothing.
     multiply(
       MatrixView(coefficients, rows: keptCount, columns: leftRows, stride: keptCount),
-      MatrixView(gathered, rows: leftRows, columns: left), into: block, stride: size)
+      MatrixView(gathered, rows: leftRows, columns: leftWidth), into: block, stride: stride)
     multiply(
       MatrixView(coefficients + counts.left, rows: keptCount, columns: rightRows, stride: keptCount),
-      MatrixView(rightStart, rows: rightRows, columns: right), into: block + left, stride: size)
+      MatrixView(rightStart, rows: rightRows, columns: rightWidth), into: block + left, stride: stride)
+  }
+
+  private func gather(
+    _ source: UnsafePointer<Double>, _ count: Int, into row: UnsafeMutablePointer<Double>, width: Int
+  ) {
+    row.update(from: source, count: count)
+    (row + count).update(repeating: 0, count: width - count)
   }
 }

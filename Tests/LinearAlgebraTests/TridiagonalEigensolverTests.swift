@@ -69,11 +69,21 @@ struct Tridiagonal: CustomTestStringConvertible, Sendable {
 }
 
 @Suite struct TridiagonalEigensolverTests {
+  /// Eigenvalues, and eigenvectors row by row, copied from the solver.
+  private func decompose(
+    _ matrix: Tridiagonal, _ solver: TridiagonalEigensolver? = nil
+  ) throws -> (values: [Double], vectors: [Double]) {
+    let (n, solver) = (matrix.size, solver ?? TridiagonalEigensolver(size: matrix.size))
+    var values = matrix.diagonal
+    return try withExtendedLifetime(solver) {
+      let vectors = try solver.decompose(diagonal: &values, offDiagonal: matrix.offDiagonal + [0])
+      return (values, Array(UnsafeBufferPointer(start: vectors, count: n * n)))
+    }
+  }
+
   private func check(_ matrix: Tridiagonal, sourceLocation: SourceLocation = #_sourceLocation) throws {
     let n = matrix.size
-    let solver = TridiagonalEigensolver(size: n)
-    var (values, vectors) = (matrix.diagonal, [Double](repeating: .nan, count: n * n))
-    try solver.decompose(diagonal: &values, offDiagonal: matrix.offDiagonal + [0], into: &vectors)
+    let (values, vectors) = try decompose(matrix)
     #expect(values == values.sorted(), sourceLocation: sourceLocation)
     // A few units of the last place, growing with the levels rather than with n.
     let bound = 12 * Double.ulpOfOne * (1 + log2(Double(n)))
@@ -111,11 +121,6 @@ struct Tridiagonal: CustomTestStringConvertible, Sendable {
   @Test func `A solver's second matrix does not see its first`() throws {
     let n = 40
     let solver = TridiagonalEigensolver(size: n)
-    func decompose(_ matrix: Tridiagonal, _ solver: TridiagonalEigensolver) throws -> ([Double], [Double]) {
-      var (values, vectors) = (matrix.diagonal, [Double](repeating: 0, count: n * n))
-      try solver.decompose(diagonal: &values, offDiagonal: matrix.offDiagonal, into: &vectors)
-      return (values, vectors)
-    }
     _ = try decompose(.wilkinson(n), solver)
     let noise = Tridiagonal(
       "random", randomMatrix(1, n, seed: 3, as: Double.self), randomMatrix(1, n - 1, seed: 4, as: Double.self))
@@ -126,14 +131,12 @@ struct Tridiagonal: CustomTestStringConvertible, Sendable {
   @Test func `Clement's matrix has the integers that it is known for`() throws {
     let n = 50
     let beside = (1..<n).map { Double($0 * (n - $0)).squareRoot() }
-    var (values, vectors) = ([Double](repeating: 0, count: n), [Double](repeating: 0, count: n * n))
-    try TridiagonalEigensolver(size: n).decompose(diagonal: &values, offDiagonal: beside, into: &vectors)
+    let values = try decompose(Tridiagonal("Clement", Array(repeating: 0, count: n), beside)).values
     for (i, value) in values.enumerated() { #expect(abs(value - Double(2 * i - n + 1)) <= 1e-13 * Double(n)) }
   }
 
   @Test func `A zero matrix has the axes`() throws {
-    var (values, vectors) = ([0.0, 0, 0], [Double](repeating: .nan, count: 9))
-    try TridiagonalEigensolver(size: 3).decompose(diagonal: &values, offDiagonal: [0, 0], into: &vectors)
+    let (values, vectors) = try decompose(Tridiagonal("zero", [0, 0, 0], [0, 0]))
     #expect(values == [0, 0, 0] && vectors == [1, 0, 0, 0, 1, 0, 0, 0, 1])
   }
 }
