@@ -25,7 +25,10 @@ public struct NewtonSchulz: TensorOperation, Hashable {
   public var tolerance: Double?
 
   /// A square root by `iterations` iterations, or by as many as `tolerance` asks for.
-  /// - Parameter iterations: by default 5, with a tolerance at most 30.
+  /// - Parameters:
+  ///   - iterations: by default 5, with a tolerance at most 30.
+  ///   - scaling: what Σ is divided by.
+  ///   - tolerance: the relative residual at which to stop.
   /// - Precondition: `iterations` is at least 1, and a tolerance is positive.
   public init(iterations: Int? = nil, scaling: Scaling = .trace, tolerance: Double? = nil) {
     let iterations = iterations ?? (tolerance == nil ? 5 : 30)
