@@ -19,7 +19,8 @@ struct Accuracy {
       residual = nil
       return
     }
-    residual = squareRootResiduals(root, of: Covariance().forward([trial.features])).max()
+    residual = squareRootResiduals(root, of: Covariance().forward([trial.features]))
+      .reduce(0) { $1.isNaN ? $1 : max($0, $1) }
   }
 }
 

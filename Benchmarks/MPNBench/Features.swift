@@ -83,6 +83,7 @@ struct Features {
         throw Mistake("--features \(source): expected at least \(batch) samples, found \(tensor.shape[0])")
       }
       let used = tensor.scalars.prefix(batch * tensor.shape[1] * positions)
+      guard used.allSatisfy(\.isFinite) else { throw Mistake("--features \(source): not all numbers are finite") }
       return Features(name: name(source), tensor: Tensor([batch, tensor.shape[1], positions], used))
     }
     guard let (model, found) = try ResNet<Float>.recognized(source) else {

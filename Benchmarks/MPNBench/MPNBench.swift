@@ -92,6 +92,10 @@ struct MPNBench: ParsableCommand {
       }
     }
     guard !methods.isEmpty else { throw ValidationError("--methods names none") }
+    if let d = dimensions.max(), let n = positions.max(), let batch = batch.max(), batch * d * max(d, n) > 1 << 30 {
+      throw ValidationError(
+        "\(batch) matrices of \(d) channels and \(n) positions take more memory than the 4 GB this is made for")
+    }
     guard images == nil || features != nil else { throw ValidationError("--images needs --features") }
   }
 
@@ -106,7 +110,7 @@ struct MPNBench: ParsableCommand {
     keepFreedMemory()
     Output.checkBuild(of: "mpn-bench")
     if let warning = BLASInfo.current.warning { Output.warn(warning) }
-    let chosen = methods == ["all"] ? Method.all : try methods.map { try Method($0) }
+    let chosen = try methods.flatMap { $0 == "all" ? Method.all : [try Method($0)] }
     if let output {
       do { try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true) } catch {
         throw Mistake("--output \(output): \(error.localizedDescription)")

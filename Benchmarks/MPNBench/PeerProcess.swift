@@ -41,12 +41,14 @@ final class PeerProcess {
     process.standardOutput = pipe
     answers = LineReader(pipe.fileHandleForReading)
     folder = FileManager.default.temporaryDirectory.appendingPathComponent("mpn-bench-\(UUID().uuidString)")
+    // Where PyTorch is gone a write fails, and does not end this process.
+    signal(SIGPIPE, SIG_IGN)
     do { try process.run() } catch { throw Mistake("--peers: cannot run \(python): \(error.localizedDescription)") }
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     guard let first = answers.next(), let version = first["version"] as? String else {
       throw Mistake("--peers: \(python) has no PyTorch; 'make peers' installs it, --python names another interpreter")
     }
     self.version = version
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
   }
 
   /// Gives PyTorch the features `[B, d, N]` to work on.
@@ -80,7 +82,7 @@ final class PeerProcess {
   }
 
   private func ask(_ command: String) throws -> [String: Any] {
-    try commands.fileHandleForWriting.write(contentsOf: Data((command + "\n").utf8))
+    try? commands.fileHandleForWriting.write(contentsOf: Data((command + "\n").utf8))
     guard let answer = answers.next() else { throw Mistake("--peers: PyTorch stopped at '\(command)'") }
     if let error = answer["error"] as? String { throw Mistake("--peers: PyTorch: \(error)") }
     return answer

@@ -5,7 +5,8 @@ import Kernels
 ///
 /// Input `[B, d, …]` with N positions in the trailing axes, result `[B, d, d]`. N, not N − 1, divides, as in iSQRT-COV
 /// (Li et al. 2018, eq. 1). Constant features give Σ = 0 exactly: what rounding leaves of them is cut off, so that a
-/// normalisation does not amplify it.
+/// normalisation does not amplify it. Variances beyond the range of `Scalar` give infinity, which `checkingNumerics` makes
+/// an error, and those below it 0; `CovarianceFunction`, which never stores Σ, has the wider range of its root.
 public struct Covariance: TensorOperation {
   /// Whether means are removed; without, Σ = X Xᵀ / N is bilinear pooling (Lin et al. 2015, eq. 2).
   public var isCentered: Bool
@@ -22,7 +23,8 @@ public struct Covariance: TensorOperation {
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
     let shape = inputs[0].shape
     let (d, positions) = (shape[1], shape.dropFirst(2).reduce(1, *))
-    let (x, sigma) = (inputs[0].pointer, result.baseAddress!)
+    let (x, sigma, failures) = (inputs[0].pointer, result.baseAddress!, FailureLog())
+    defer { failures.report() }
     WorkerPool.shared.forEach(shape[0]) { sample in
       withScratch(of: Scalar.self, d * positions + d) { scratch in
         let (centered, output) = (scratch + d, sigma + sample * d * d)
@@ -34,8 +36,12 @@ public struct Covariance: TensorOperation {
         let squares = center(x + sample * d * positions, into: centered, means: scratch, rows: d, columns: positions)
         multiplyByTranspose(
           MatrixView(centered, rows: d, columns: positions), into: output, scale: 1 / Scalar(positions))
-        if isRounding(trace: trace(output, size: d), squares: squares, d: d, positions: positions, of: Scalar.self) {
+        let total = Double(trace(output, size: d))
+        if isRounding(trace: total, squares: squares, d: d, positions: positions, of: Scalar.self) {
           fill(output, with: 0, count: d * d)
+        }
+        if !total.isFinite, squares.isFinite {
+          failures.note(name, sample: sample, "the variances are out of the range of \(Scalar.name)")
         }
       }
     }
@@ -88,10 +94,10 @@ func center<Scalar: RealScalar>(
 
 /// Whether a trace is no more than what rounding leaves of constant features: d · (8 ε)² times the mean square.
 func isRounding<Scalar: RealScalar>(
-  trace: Scalar, squares: Double, d: Int, positions: Int, of _: Scalar.Type
+  trace: Double, squares: Double, d: Int, positions: Int, of _: Scalar.Type
 ) -> Bool {
   let unit = 8 * Double(Scalar.ulpOfOne)
-  return Double(trace) <= Double(d) * unit * unit * squares / Double(d * positions)
+  return trace <= Double(d) * unit * unit * squares / Double(d * positions)
 }
 
 /// The sum of the diagonal of an n×n matrix, accumulated in double precision.

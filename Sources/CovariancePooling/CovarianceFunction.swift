@@ -4,9 +4,11 @@ import Kernels
 /// An exact function of the covariance of the channels, straight from the features: MPN's square root, any power, the
 /// logarithm.
 ///
-/// Input `[B, d, …]` with N positions, result `[B, d, d]`. Eigenvalues of at most max(d, N) ε λ₁ count as 0. Features
-/// that are not finite give NaN, and so does a decomposition that does not converge, which `checkingNumerics` makes an
-/// error. Constant features give 0, and a gradient of 0.
+/// Input `[B, d, …]` with N positions, result `[B, d, d]`. Eigenvalues of at most max(d, N) ε λ₁, ε that of double
+/// precision, count as 0 whatever the road: 2·10⁻⁷ of the largest singular value of the features at N = 256. Of N positions
+/// no more than N − 1 eigenvalues are not 0, since means are removed. Features that are not finite give NaN; so do a
+/// decomposition that does not converge and a function out of range, which `checkingNumerics` makes errors. Constant
+/// features give 0, and a gradient of 0.
 public struct CovarianceFunction: TensorOperation, Hashable {
   /// How the eigenvalues of Σ and their vectors are found.
   public enum Road: String, CaseIterable, Hashable, Sendable, Codable {
@@ -16,10 +18,10 @@ public struct CovarianceFunction: TensorOperation, Hashable {
     case full
     /// The Gram matrix X̃ᵀX̃/N = V Λ Vᵀ is decomposed, N × N, in double precision: it has the same eigenvalues that are not
     /// 0, and U = X̃ V (N Λ)^(−½). At 224 px N is 196, less than d = 256, and Σ is always singular: the null space is left
-    /// out exactly.
+    /// out exactly. With more positions than LAPACK can decompose it is `full`.
     case gram
-    /// X̃ itself is decomposed, in the features' precision: λ = σ²/N. Nothing is squared, so that small eigenvalues are
-    /// found to the precision of their roots.
+    /// X̃ itself is decomposed, in the features' precision: λ = σ²/N. Nothing is squared, so that single precision is
+    /// enough: σ is known to a few ε of the largest, and what is less counts as 0.
     case svd
   }
 
@@ -157,7 +159,7 @@ public struct CovarianceFunction: TensorOperation, Hashable {
   ) {
     let (sizes, x) = (Sizes(input.shape), input.pointer)
     let failures = FailureLog()
-    let road = road == .automatic ? (sizes.positions < sizes.d ? .gram : .full) : road
+    let road = resolvedRoad(sizes)
     WorkerPool.shared.forEach(input.shape[0]) { sample in
       withSpectrum(sample) { spectrum, projections in
         let (features, output) = (x + sample * sizes.d * sizes.positions, result + sample * sizes.d * sizes.d)
@@ -167,7 +169,9 @@ public struct CovarianceFunction: TensorOperation, Hashable {
           case .gram: try gram(features, sizes, into: spectrum, projections)
           case .svd: try svd(features, sizes, into: spectrum, projections)
           }
-          spectrum.compose(function, into: output)
+          if !spectrum.compose(function, into: output) {
+            failures.note(name, sample: sample, "\(function) of an eigenvalue is out of range")
+          }
         } catch {
           if error != .notFinite { failures.note(name, sample: sample, "\(error)") }
           spectrum.fillWithNaN()
@@ -176,6 +180,14 @@ public struct CovarianceFunction: TensorOperation, Hashable {
       }
     }
     failures.report()
+  }
+
+  private func resolvedRoad(_ sizes: Sizes) -> Road {
+    switch road {
+    case .automatic: sizes.positions < sizes.d ? .gram : .full
+    case .gram: sizes.positions <= SymmetricEigensolver<Double>.maximumSize ? .gram : .full
+    case .full, .svd: road
+    }
   }
 
   private func full<Scalar: RealScalar>(
@@ -194,11 +206,12 @@ public struct CovarianceFunction: TensorOperation, Hashable {
       let first = sizes.d - sizes.rank
       spectrum.keep(values + first, above: cut, vectors: matrix + first * sizes.d, count: sizes.rank)
       guard let projections else { return }
-      withScratch(of: Scalar.self, sizes.featureCount) { centered in
-        convert(scratch, into: centered, count: sizes.featureCount)
+      // In double precision: rows of small eigenvalues are differences of large numbers.
+      let kept = spectrum.rank
+      withScratch(of: Double.self, kept * sizes.positions) { rows in
         multiply(
-          MatrixView(spectrum.vectors, rows: spectrum.rank, columns: sizes.d),
-          MatrixView(centered, rows: sizes.d, columns: sizes.positions), into: projections)
+          MatrixView(matrix + (sizes.d - kept) * sizes.d, rows: kept, columns: sizes.d), features, into: rows)
+        convert(rows, into: projections, count: kept * sizes.positions)
       }
     }
   }
@@ -216,7 +229,7 @@ public struct CovarianceFunction: TensorOperation, Hashable {
       let squares = centerToDouble(x, into: scratch, sizes)
       multiplyByTranspose(features.transposed, into: matrix, scale: 1 / Double(n))
       guard try decompose(matrix, values, size: n, sizes, squares: squares, into: spectrum) else { return }
-      // Centred features have the sum of the positions in their null space; with many positions there is more of it.
+      // With more positions than channels there is more of a null space.
       let cut = SpectralFunction.cut(largest: values[n - 1], size: sizes.longer)
       let first = max((0..<n).first { values[$0] > cut } ?? n, n - sizes.rank)
       let kept = n - first
@@ -236,26 +249,31 @@ public struct CovarianceFunction: TensorOperation, Hashable {
     _ x: UnsafePointer<Scalar>, _ sizes: Sizes, into spectrum: EigenSpectrum<Scalar>,
     _ projections: UnsafeMutablePointer<Scalar>?
   ) throws(LAPACKError) {
-    let (d, n, rank) = (sizes.d, sizes.positions, sizes.rank)
-    try withScratch(of: Scalar.self, d * n + d * rank + rank * n + rank) {
+    let (d, n, count) = (sizes.d, sizes.positions, min(sizes.d, sizes.positions))
+    try withScratch(of: Scalar.self, d * n + d * count + count * n + count) {
       (centered) throws(LAPACKError) in
-      let (left, right, values) = (
-        centered + d * n, centered + d * n + d * rank, centered + d * n + d * rank + rank * n
-      )
-      let squares = center(x, into: centered, means: left, rows: d, columns: n)
-      let total = sumOfSquares(centered, count: d * n) / Double(n)
-      if isRounding(trace: Scalar(total), squares: squares, d: d, positions: n, of: Scalar.self) {
-        return spectrum.values.update(repeating: 0, count: rank)
+      let (left, right) = (centered + d * n, centered + d * n + d * count)
+      let values = right + count * n
+      // In double precision, since the mean may be large beside what it leaves.
+      let (squares, total) = withScratch(of: Double.self, d * n) { doubles in
+        let squares = centerToDouble(x, into: doubles, sizes)
+        convert(doubles, into: centered, count: d * n)
+        return (squares, sumOfSquares(doubles, count: d * n) / Double(n))
+      }
+      if isRounding(trace: total, squares: squares, d: d, positions: n, of: Scalar.self) {
+        return spectrum.values.update(repeating: 0, count: spectrum.capacity)
       }
       try SolverCache.decompose(centered, rows: d, columns: n, values: values, left: left, right: right)
-      // σ is known to ε σ₁; what is less counts as 0.
-      let cut = Double(values[0]) * Double(sizes.longer) * Double(Scalar.ulpOfOne)
-      for i in 0..<rank {
+      let largest = Double(values[0])
+      let known = 4 * Double(Scalar.ulpOfOne)
+      let cut = max(SpectralFunction.cut(largest: largest * largest, size: sizes.longer).squareRoot(), known * largest)
+      for i in 0..<sizes.rank {
         let value = Double(values[i])
         spectrum.values[i] = value > cut ? value * value / Double(n) : 0
       }
-      transpose(left, into: spectrum.vectors, rows: d, columns: rank)
-      if let projections { multiplyRows(right, by: values, into: projections, rows: rank, columns: n) }
+      transpose(left, into: centered, rows: d, columns: count)
+      spectrum.vectors.update(from: centered, count: sizes.rank * d)
+      if let projections { multiplyRows(right, by: values, into: projections, rows: sizes.rank, columns: n) }
     }
   }
 
@@ -266,9 +284,7 @@ public struct CovarianceFunction: TensorOperation, Hashable {
     squares: Double, into spectrum: EigenSpectrum<Scalar>
   ) throws(LAPACKError) -> Bool {
     let total = trace(matrix, size: size)
-    if isRounding(
-      trace: Scalar(total), squares: squares, d: sizes.d, positions: sizes.positions, of: Scalar.self)
-    {
+    if isRounding(trace: total, squares: squares, d: sizes.d, positions: sizes.positions, of: Scalar.self) {
       spectrum.values.update(repeating: 0, count: spectrum.capacity)
       return false
     }
@@ -280,8 +296,8 @@ public struct CovarianceFunction: TensorOperation, Hashable {
 /// The sizes of one sample: d channels and N positions.
 private struct Sizes {
   let d: Int, positions: Int
-  /// At most so many eigenvalues are not 0.
-  var rank: Int { min(d, positions) }
+  /// At most so many eigenvalues are not 0: each channel's sum over the positions is.
+  var rank: Int { min(d, max(positions - 1, 1)) }
   var longer: Int { max(d, positions) }
   var featureCount: Int { d * positions }
 

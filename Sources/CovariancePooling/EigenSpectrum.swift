@@ -35,11 +35,19 @@ struct EigenSpectrum<Scalar: RealScalar> {
   }
 
   /// f(Σ) = f(0) I + Σ (f(λᵢ) − f(0)) uᵢ uᵢᵀ. The functions rise, so that is half of a product.
-  func compose(_ function: SpectralFunction, into result: UnsafeMutablePointer<Scalar>) {
+  /// - Returns: whether f is in the range of `Scalar`; the result is NaN where it is not.
+  func compose(_ function: SpectralFunction, into result: UnsafeMutablePointer<Scalar>) -> Bool {
     let rank = rank
-    guard rank > 0 else { return fill(result, with: 0, count: size * size) }
+    guard rank > 0 else {
+      fill(result, with: 0, count: size * size)
+      return true
+    }
     let f = function.evaluated(meanEigenvalue: meanEigenvalue)
     let atZero = f(0)
+    guard (0..<rank).allSatisfy({ Scalar(f(values[$0])).isFinite }) else {
+      fill(result, with: .nan, count: size * size)
+      return false
+    }
     withScratch(of: Scalar.self, rank * size) { rows in
       withScratch(of: Scalar.self, rank) { factors in
         for i in 0..<rank { factors[i] = Scalar((f(values[i]) - atZero).squareRoot()) }
@@ -48,5 +56,6 @@ struct EigenSpectrum<Scalar: RealScalar> {
       multiplyByTranspose(MatrixView(rows, rows: rank, columns: size).transposed, into: result)
     }
     if atZero != 0 { for i in 0..<size { result[i * (size + 1)] += Scalar(atZero) } }
+    return true
   }
 }

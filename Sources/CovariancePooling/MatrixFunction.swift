@@ -114,7 +114,9 @@ public struct MatrixFunction: TensorOperation, Hashable {
           // The gradient needs the null space as well, where f has a slope there.
           let zeros = d - spectrum.rank
           convert(matrix, into: spectrum.vectors + (d - zeros) * d, count: zeros * d)
-          spectrum.compose(function, into: output)
+          if !spectrum.compose(function, into: output) {
+            failures.note(name, sample: sample, "\(function) of an eigenvalue is out of range")
+          }
         }
       }
     }

@@ -61,8 +61,9 @@ public struct MatrixPade: TensorOperation, Hashable {
         forEachSample(batch, size: d) { (sample, products: SymmetricProducts<Scalar>) in
           let (offset, size) = (sample * d * d, products.scalarCount)
           let target = result.baseAddress! + offset
-          let factor = Self.scaling.factor(sigma + offset, size: d)
-          guard factor > 0, factor.isFinite else { return fill(target, with: factor == 0 ? 0 : .nan, count: d * d) }
+          guard let factor = Self.scaling.divisor(sigma + offset, size: d) else {
+            return Self.scaling.fillWithoutDivisor(sigma + offset, size: d, into: target)
+          }
           withScratch(of: Scalar.self, 5 * size) { scratch in
             let (g, r, p, q, sum) = (
               scratch, scratch + size, scratch + 2 * size, scratch + 3 * size, scratch + 4 * size
@@ -96,8 +97,8 @@ public struct MatrixPade: TensorOperation, Hashable {
     WorkerPool.shared.forEach(batch) { sample in
       withInverses(sample) { inverse in
         let (source, root) = (sigma + sample * d * d, result + sample * d * d)
-        let factor = Self.scaling.factor(source, size: d)
-        guard factor > 0, factor.isFinite else { return fill(root, with: factor == 0 ? 0 : .nan, count: d * d) }
+        let divisor = Self.scaling.divisor(source, size: d) { failures.note(name, sample: sample, $0) }
+        guard let factor = divisor else { return Self.scaling.fillWithoutDivisor(source, size: d, into: root) }
         let unit = Double(factor).squareRoot()
         fill(root, with: 0, count: d * d)
         var diagonal = 1.0

@@ -28,15 +28,16 @@ public struct MatrixTaylor: TensorOperation, Hashable {
 
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
     let (batch, d) = (inputs[0].shape[0], inputs[0].shape[1])
-    let (sigma, root) = (inputs[0].pointer, result.baseAddress!)
+    let (sigma, root, failures) = (inputs[0].pointer, result.baseAddress!, FailureLog())
     forEachSample(batch, size: d) { (sample, products: SymmetricProducts<Scalar>) in
       let size = products.scalarCount
       withScratch(of: Scalar.self, 3 * size) { scratch in
-        squareRoot(sigma + sample * d * d, into: root + sample * d * d, error: scratch, products) {
-          scratch + (1 + $0 % 2) * size
-        }
+        squareRoot(
+          sigma + sample * d * d, into: root + sample * d * d, error: scratch, products, sample, failures
+        ) { scratch + (1 + $0 % 2) * size }
       }
     }
+    failures.report()
   }
 
   public func apply<Scalar>(_ inputs: [Tensor<Scalar>], needsGradient: [Bool]) -> Application<Scalar> {
@@ -44,14 +45,17 @@ public struct MatrixTaylor: TensorOperation, Hashable {
     let size = SymmetricProducts<Scalar>(size: d).scalarCount
     let kept = (degree + 1) * size
     let saved = Tensor<Scalar>(shape: [batch, kept], storage: TensorStorage(count: batch * kept))
+    let failures = FailureLog()
     let output = Tensor<Scalar>(inputs[0].shape) { result in
       forEachSample(batch, size: d) { (sample, products: SymmetricProducts<Scalar>) in
         let base = UnsafeMutablePointer(mutating: saved.pointer) + sample * kept
         squareRoot(
-          inputs[0].pointer + sample * d * d, into: result.baseAddress! + sample * d * d, error: base, products
+          inputs[0].pointer + sample * d * d, into: result.baseAddress! + sample * d * d, error: base, products,
+          sample, failures
         ) { base + (1 + $0) * size }
       }
     }
+    failures.report()
     return Application(inputs: inputs, output: output, saved: [saved], needsGradient: needsGradient)
   }
 
@@ -70,8 +74,9 @@ public struct MatrixTaylor: TensorOperation, Hashable {
         forEachSample(batch, size: d) { (sample, products: SymmetricProducts<Scalar>) in
           let offset = sample * d * d
           let (base, target) = (saved + sample * kept, result.baseAddress! + offset)
-          let factor = Self.scaling.factor(sigma + offset, size: d)
-          guard factor > 0, factor.isFinite else { return fill(target, with: factor == 0 ? 0 : .nan, count: d * d) }
+          guard let factor = Self.scaling.divisor(sigma + offset, size: d) else {
+            return Self.scaling.fillWithoutDivisor(sigma + offset, size: d, into: target)
+          }
           withScratch(of: Scalar.self, 4 * size) { scratch in
             let (g, product) = (scratch, scratch + size)
             var (slope, next) = (scratch + 2 * size, scratch + 3 * size)
@@ -101,11 +106,12 @@ public struct MatrixTaylor: TensorOperation, Hashable {
   ///   - horner: room for Pₖ, k < K.
   private func squareRoot<Scalar: RealScalar>(
     _ sigma: UnsafePointer<Scalar>, into root: UnsafeMutablePointer<Scalar>, error: UnsafeMutablePointer<Scalar>,
-    _ products: SymmetricProducts<Scalar>, horner: (_ k: Int) -> UnsafeMutablePointer<Scalar>
+    _ products: SymmetricProducts<Scalar>, _ sample: Int, _ failures: FailureLog,
+    horner: (_ k: Int) -> UnsafeMutablePointer<Scalar>
   ) {
     let (d, size) = (products.size, products.scalarCount)
-    let factor = Self.scaling.factor(sigma, size: d)
-    guard factor > 0, factor.isFinite else { return fill(root, with: factor == 0 ? 0 : .nan, count: d * d) }
+    let divisor = Self.scaling.divisor(sigma, size: d) { failures.note(name, sample: sample, $0) }
+    guard let factor = divisor else { return Self.scaling.fillWithoutDivisor(sigma, size: d, into: root) }
     products.load(sigma, scale: -1 / factor, into: error)
     products.add(1, toDiagonalOf: error)
     // P_{K−1} = c_{K−1} I + c_K E.

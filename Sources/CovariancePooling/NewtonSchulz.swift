@@ -122,10 +122,9 @@ public struct NewtonSchulz: TensorOperation, Hashable {
     _ products: SymmetricProducts<Scalar>, _ sample: Int, _ failures: FailureLog
   ) -> Int {
     let (d, size) = (products.size, products.scalarCount)
-    let factor = scaling.factor(sigma, size: d)
-    guard factor > 0, factor.isFinite else {
-      // Zero stays zero; what is not finite passes, for the caller to see.
-      fill(root, with: factor == 0 ? 0 : .nan, count: d * d)
+    let divisor = scaling.divisor(sigma, size: d) { failures.note(name, sample: sample, $0) }
+    guard let factor = divisor else {
+      scaling.fillWithoutDivisor(sigma, size: d, into: root)
       return 0
     }
     return withScratch(of: Scalar.self, (tolerance == nil ? 2 : 4) * size) { scratch in
@@ -177,7 +176,7 @@ public struct NewtonSchulz: TensorOperation, Hashable {
   ) {
     let (d, size) = (products.size, products.scalarCount)
     let factor = scaling.factor(sigma, size: d)
-    guard count > 0 else { return fill(result, with: factor == 0 ? 0 : .nan, count: d * d) }
+    guard count > 0 else { return scaling.fillWithoutDivisor(sigma, size: d, into: result) }
     withScratch(of: Scalar.self, 6 * size) { scratch in
       var (dy, dz, next) = (scratch, scratch + size, scratch + 2 * size)
       let (a, b, sum) = (scratch + 3 * size, scratch + 4 * size, scratch + 5 * size)

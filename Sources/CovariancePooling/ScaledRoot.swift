@@ -11,6 +11,26 @@ extension NewtonSchulz.Scaling {
     }
   }
 
+  /// τ where A = Σ/τ can be computed; otherwise `nil`, noting a failure where that is neither because Σ is 0 nor because
+  /// it is not finite itself.
+  func divisor<Scalar: RealScalar>(
+    _ sigma: UnsafePointer<Scalar>, size n: Int, noting failure: (_ reason: String) -> Void = { _ in }
+  ) -> Scalar? {
+    let factor = factor(sigma, size: n)
+    if factor > 0, factor.isFinite, (1 / factor).isFinite { return factor }
+    if factor != 0, (0..<n).allSatisfy({ sigma[$0 * (n + 1)].isFinite }) {
+      failure("the covariance's \(rawValue), \(factor), is out of the range of \(Scalar.name)")
+    }
+    return nil
+  }
+
+  /// What stands for the root, or for its gradient, where there is no divisor.
+  func fillWithoutDivisor<Scalar: RealScalar>(
+    _ sigma: UnsafePointer<Scalar>, size n: Int, into result: UnsafeMutablePointer<Scalar>
+  ) {
+    fill(result, with: factor(sigma, size: n) == 0 ? 0 : .nan, count: n * n)
+  }
+
   /// Adds to ∂A/τ what reaches Σ through τ: (⟨G, S⟩/(2τ) − ⟨∂A, Σ⟩/τ²) ∂τ/∂Σ, where ∂τ/∂Σ is I for the trace and Σ/τ for
   /// the Frobenius norm.
   /// - Parameter result: ∂A/τ; afterwards ∂Σ.
@@ -22,7 +42,14 @@ extension NewtonSchulz.Scaling {
     let factorGradient = slope - dot(result, sigma, count: n * n) / Double(factor)
     switch self {
     case .trace: for i in 0..<n { result[i * (n + 1)] += Scalar(factorGradient) }
-    case .frobenius: accumulate(sigma, times: Scalar(factorGradient / Double(factor)), into: result, count: n * n)
+    case .frobenius:
+      let times = factorGradient / Double(factor)
+      if Scalar(times).isFinite {
+        accumulate(sigma, times: Scalar(times), into: result, count: n * n)
+      } else {
+        // A tiny Σ: only the product is in range.
+        for i in 0..<n * n { result[i] += Scalar(times * Double(sigma[i])) }
+      }
     }
   }
 }

@@ -49,7 +49,8 @@ struct EigenvalueFunction {
     return value > 0 ? pow(value, exponent) : 0
   }
 
-  /// (f(a) − f(b)) / (a − b), which is f′(a) for a = b; for a power 0 where both are 0.
+  /// (f(a) − f(b)) / (a − b), which is f′(a) for a = b; where both are 0 it is 0 for any power but the first, whose slope
+  /// is 1 everywhere.
   ///
   /// No difference of nearly equal numbers is taken: for the square root it is 1 / (√a + √b).
   func dividedDifference(_ a: Double, _ b: Double) -> Double {
@@ -58,7 +59,7 @@ struct EigenvalueFunction {
       let t = (high - low) / (low + shift)
       return t == 0 ? 1 / (low + shift) : log1p(t) / (t * (low + shift))
     }
-    guard high > 0 else { return 0 }
+    guard high > 0 else { return exponent == 1 ? 1 : 0 }
     if exponent == 0.5 { return 1 / (high.squareRoot() + low.squareRoot()) }
     guard low > 0 else { return pow(high, exponent - 1) }
     let ratio = log(low / high)

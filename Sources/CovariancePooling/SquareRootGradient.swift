@@ -4,20 +4,32 @@ import Kernels
 public protocol SquareRootOperation: TensorOperation {
   /// Whether the input is the features `[B, d, …]` rather than their covariances `[B, d, d]`.
   var startsFromFeatures: Bool { get }
+  /// Whether this value of the type finds square roots, and not another function.
+  var isSquareRoot: Bool { get }
+}
+
+extension SquareRootOperation {
+  public var isSquareRoot: Bool { true }
 }
 
 extension NewtonSchulz: SquareRootOperation { public var startsFromFeatures: Bool { false } }
 extension MatrixTaylor: SquareRootOperation { public var startsFromFeatures: Bool { false } }
 extension MatrixPade: SquareRootOperation { public var startsFromFeatures: Bool { false } }
-/// - Precondition: the function is the square root.
-extension MatrixFunction: SquareRootOperation { public var startsFromFeatures: Bool { false } }
-/// - Precondition: the function is the square root.
-extension CovarianceFunction: SquareRootOperation { public var startsFromFeatures: Bool { true } }
+extension MatrixFunction: SquareRootOperation {
+  public var startsFromFeatures: Bool { false }
+  public var isSquareRoot: Bool { function == .squareRoot }
+}
+extension CovarianceFunction: SquareRootOperation {
+  public var startsFromFeatures: Bool { true }
+  public var isSquareRoot: Bool { function == .squareRoot }
+}
 
 extension SquareRootOperation {
   /// The same root with another gradient than its own.
+  /// - Precondition: `isSquareRoot`.
   public func differentiated(by gradient: SquareRootGradient) -> any TensorOperation {
-    SubstitutedGradient(forward: self, gradient: gradient)
+    precondition(isSquareRoot, "\(gradient) is the gradient of a square root, not of \(self)")
+    return SubstitutedGradient(forward: self, gradient: gradient)
   }
 }
 
@@ -96,7 +108,7 @@ private struct SubstitutedGradient<Forward: SquareRootOperation>: TensorOperatio
             return fill(target, with: .nan, count: d * d)
           }
           // The root is only known to its own precision; what is less than that counts as 0.
-          let cut = 10 * Double(d) * Double(Scalar.ulpOfOne) * values[d - 1]
+          let cut = 2 * Double(d).squareRoot() * Double(Scalar.ulpOfOne) * values[d - 1]
           for i in 0..<d where values[i] <= cut { values[i] = 0 }
           withScratch(of: Scalar.self, d * d) { vectors in
             convert(matrix, into: vectors, count: d * d)
