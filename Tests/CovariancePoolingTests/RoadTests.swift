@@ -254,6 +254,108 @@ private let roads: [CovarianceFunction] = CovarianceFunction.Road.allCases.flatM
     #expect(squareRootResiduals(zero, of: zero) == [0])
   }
 
+  /// One large singular value and many small ones, which single precision must neither lose nor take for rounding.
+  @Test(arguments: [(24, 40), (40, 24), (24, 200)])
+  private func `Small singular values beside a large one count on every road`(_ sizes: (d: Int, n: Int)) {
+    let values = [1] + (0..<19).map { 5e-5 * exp(-0.05 * Double($0)) }
+    let exact = features(singularValues: values, channels: sizes.d, positions: sizes.n)
+    let single = Tensor<Float>(exact.shape, exact.scalars.map { Float($0) })
+    let x = Tensor<Double>(exact.shape, single.scalars.map(Double.init))
+    let slope = Tensor<Double>([1, sizes.d, sizes.d], unit("slope", count: sizes.d * sizes.d).map(Double.init))
+    func gradient<Scalar: RealScalar>(_ road: CovarianceFunction, _ x: Tensor<Scalar>) -> Tensor<Scalar>? {
+      let application = road.apply([x], needsGradient: [true])
+      return road.pullback(Tensor(slope.shape, slope.scalars.map(Scalar.init)), application)[0]
+    }
+    let want = (CovarianceFunction(road: .svd).applied(to: x), gradient(CovarianceFunction(road: .svd), x))
+    for road in roads {
+      #expect(relativeError(road.applied(to: single), want.0) <= 1e-5, "\(road)")
+      guard let double = gradient(road, x), let float = gradient(road, single), let exact = want.1 else {
+        Issue.record("no gradient")
+        continue
+      }
+      #expect(relativeError(double, exact) <= 1e-5, "\(road)")
+      // The vectors of the small ones are known to ε σ₁/σᵢ where X̃ itself is decomposed in single precision.
+      #expect(relativeError(float, exact) <= (road.road == .svd ? 1e-2 : 1e-5), "\(road)")
+    }
+  }
+
+  @Test func `Large means do not disturb what they leave, nor the direction that they take`() {
+    let varying = features(
+      singularValues: (0..<23).map { exp(-0.1 * Double($0)) }, channels: 40, positions: 24, scale: 0.01)
+    for mean in [10.0, 100] {
+      let single = Tensor<Float>(varying.shape, varying.scalars.map { Float(mean + $0) })
+      let x = Tensor<Double>(varying.shape, single.scalars.map(Double.init))
+      let slope = Tensor<Double>([1, 40, 40], unit("slope", count: 1600).map(Double.init))
+      let gradients = roads.map { road in
+        road.pullback(slope, road.apply([x], needsGradient: [true]))[0] ?? slope
+      }
+      let want = CovarianceFunction(road: .full).applied(to: x)
+      for (road, gradient) in zip(roads, gradients) {
+        #expect(relativeError(road.applied(to: single), want) <= 1e-5, "\(road), mean \(mean)")
+        #expect(relativeError(gradient, gradients[0]) <= 1e-8, "\(road), mean \(mean)")
+      }
+    }
+  }
+
+  @Test(arguments: [1e-25, 1e-19, 1e19, 1e25])
+  func `An exact root is found wherever it is in range, though its covariance is not`(_ scale: Double) throws {
+    let exact = features(singularValues: [3, 2, 1, 0.5], channels: 6, positions: 9, scale: scale)
+    let single = Tensor<Float>(exact.shape, exact.scalars.map { Float($0) })
+    let want = CovarianceFunction().applied(to: Tensor<Double>(exact.shape, single.scalars.map(Double.init)))
+    for road in roads {
+      let root = try checkingNumerics { road.applied(to: single) }
+      #expect(relativeError(root, want) <= 1e-5, "\(road)")
+    }
+  }
+
+  @Test func `What is out of range is an error that names the sample`() throws {
+    let one = features(singularValues: [3, 2, 1, 0.5], channels: 6, positions: 9).scalars.map { Float($0) }
+    func batch(_ scale: Float) -> Tensor<Float> { Tensor([2, 6, 9], one + one.map { $0 * scale }) }
+    func failure(_ body: () -> Tensor<Float>) -> NumericalFailure? {
+      do { _ = try checkingNumerics(body) } catch { return error as? NumericalFailure }
+      return nil
+    }
+    #expect(failure { Covariance().applied(to: batch(1e21)) }?.sample == 1)
+    #expect(failure { CovarianceFunction(.power(1e4)).applied(to: batch(100)) }?.sample == 1)
+    let tiny = Covariance().applied(to: batch(3e-21))
+    for root: any TensorOperation in [NewtonSchulz(), NewtonSchulz(scaling: .frobenius), MatrixTaylor(), MatrixPade()] {
+      let found = try #require(failure { root.applied(to: tiny) })
+      #expect(found.sample == 1 && found.reason.contains("out of the range of float32"), "\(found)")
+    }
+  }
+
+  @Test func `Gradients of small covariances are in range`() throws {
+    let exact = features(singularValues: [3, 2, 1, 0.5], channels: 4, positions: 9, scale: 1e-17)
+    let sigma = Covariance().applied(to: Tensor<Float>(exact.shape, exact.scalars.map { Float($0) }))
+    let wide = Tensor<Double>(sigma.shape, sigma.scalars.map(Double.init))
+    let slope = unit("slope", count: 16)
+    func gradient<Scalar: RealScalar>(_ root: some TensorOperation, _ x: Tensor<Scalar>) throws -> Tensor<Scalar> {
+      let slope = Tensor(x.shape, slope.map { Scalar($0) })
+      return try #require(root.pullback(slope, root.apply([x], needsGradient: [true]))[0])
+    }
+    for root: any TensorOperation in [NewtonSchulz(), NewtonSchulz(scaling: .frobenius), MatrixTaylor(), MatrixPade()] {
+      let error = relativeError(try gradient(root, sigma), try gradient(root, wide))
+      #expect(error <= 1e-4, "\(root)")
+    }
+  }
+
+  @Test func `More positions than LAPACK decomposes are no obstacle to the Gram road`() {
+    let x = Tensor<Double>([1, 2, 33_000], unit("long", count: 66_000).map(Double.init))
+    let (gram, full) = (CovarianceFunction(road: .gram).applied(to: x), CovarianceFunction(road: .full).applied(to: x))
+    #expect(gram.scalars == full.scalars)
+  }
+
+  @Test func `The first power is Σ itself, and its gradient the gradient's symmetric part, singular or not`() throws {
+    let sigma = Covariance().applied(to: features(singularValues: [3, 2, 1], channels: 6, positions: 9))
+    let first = MatrixFunction(.power(1))
+    #expect(relativeError(first.applied(to: sigma), sigma) <= 1e-13)
+    let g = Tensor<Double>([1, 6, 6], unit("slope", count: 36).map(Double.init))
+    let gradient = try #require(first.pullback(g, first.apply([sigma], needsGradient: [true]))[0])
+    let scalars = Array(g.scalars)
+    let want = (0..<36).map { (at: Int) -> Double in (scalars[at] + scalars[at % 6 * 6 + at / 6]) / 2 }
+    #expect(relativeError(gradient, Tensor([1, 6, 6], want)) <= 1e-12)
+  }
+
   @Test func `What is not finite is NaN, not an error of the method`() throws {
     var x = deficient
     x.withUnsafeMutableScalars { $0[3] = .infinity }

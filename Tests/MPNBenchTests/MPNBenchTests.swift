@@ -69,10 +69,21 @@ import ToolTestSupport
     #expect(Double(row["value_error"] ?? "").map { $0 < 1e-5 } == true)
   }
 
+  @Test func `Features that are not finite are refused`() throws {
+    let scratch = try Scratch()
+    let file = scratch.path + "/f.safetensors"
+    var scalars = unit("f", count: 60)
+    scalars[33] = .nan
+    try writeSafetensors([(name: "features", tensor: Tensor<Float>([1, 6, 10], scalars))], metadata: [:], to: file)
+    let run = try runTool("mpn-bench", ["--features", file, "--batch", "1", "--methods", "gram"])
+    #expect(run.status == 1 && run.errorLines.count == 1 && run.errors.contains("finite"), "\(run.errors)")
+  }
+
   @Test(arguments: [
     (["--methods", "ns6"], 1, "unknown method 'ns6'"), (["--methods", "dropcov"], 1, "not timed here"),
     (["--methods", "power:exponent=-1"], 1, "exponent must be a number greater than 0"),
     (["--methods", " "], 64, "--methods names none"),
+    (["--dimensions", "4096", "--positions", "1048576"], 64, "more memory"),
     (["--features", "/nowhere"], 1, "no such file"), (["--features", "resnet20"], 1, "takes no covariance"),
     (["--output", "/dev/null/x"], 1, "/dev/null/x"), (["--dimensions", "0"], 64, "from 1 to 4096"),
     (["--dimensions", "4,x"], 64, "integers separated by commas"), (["--precision", "half"], 64, "float, double"),
