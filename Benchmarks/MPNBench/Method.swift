@@ -108,7 +108,7 @@ struct Method {
       return plus(k, gradient(4 * k, chosen))
     case .exact(let operation, let chosen):
       let r = min(n, 1)
-      switch operation.road == .automatic ? (n < 1 ? .gram : .full) : operation.road {
+      switch operation.road == .automatic ? (16 * n <= 15 ? .gram : .full) : operation.road {
       case .automatic, .full: return plus(14 / 3 + 2, gradient(sylvester, chosen))
       case .gram:
         return (

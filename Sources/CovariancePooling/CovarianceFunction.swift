@@ -12,7 +12,7 @@ import Kernels
 public struct CovarianceFunction: TensorOperation, Hashable {
   /// How the eigenvalues of Σ and their vectors are found.
   public enum Road: String, CaseIterable, Hashable, Sendable, Codable {
-    /// `gram` where there are fewer positions than channels, `full` otherwise: the less work.
+    /// `gram` where there are fewer positions than channels, by a sixteenth at least, and `full` otherwise: the less work.
     case automatic
     /// Σ is decomposed, d × d, in double precision.
     case full
@@ -184,7 +184,8 @@ public struct CovarianceFunction: TensorOperation, Hashable {
 
   private func resolvedRoad(_ sizes: Sizes) -> Road {
     switch road {
-    case .automatic: sizes.positions < sizes.d ? .gram : .full
+    // The Gram matrix's vectors are multiplied with the features: with nearly as many positions that is not worth it.
+    case .automatic: 16 * sizes.positions <= 15 * sizes.d ? .gram : .full
     case .gram: sizes.positions <= SymmetricEigensolver<Double>.maximumSize ? .gram : .full
     case .full, .svd: road
     }
