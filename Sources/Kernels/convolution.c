@@ -241,6 +241,10 @@ void covpool_convolve(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t
       // A whole tile inside one image is stored where it belongs; of others a copy is.
       int is_whole = count == tile && (p + tile - 1) / pixels == image;
       ptrdiff_t step = width == lanes ? 2 : 1;
+      // Where there is no copy, the next tile's columns come from afar: a few of them with every panel.
+      ptrdiff_t fetched = 0, next = p + tile;
+      const float *later =
+          next < to && !rows.is_copy ? rows.data + next / pixels * w->channels * pixels + next % pixels : 0;
       for (ptrdiff_t o = first_panel; o < last_panel; o += step) {
         int group = (int)least(step, last_panel - o);
         ptrdiff_t channel = o * panel, there = least(group * panel, outputs - channel);
@@ -255,6 +259,12 @@ void covpool_convolve(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t
           place.y = job->y + start;
           place.residual = is_last && job->residual ? job->residual + start : 0;
           place.stride = pixels;
+          if (o + 1 < last_panel) {
+            place.next_outputs = (tile_rows){.start = place.y + panel * pixels, .stride = pixels, .rows = panel};
+            if (place.residual)
+              place.next_residuals =
+                  (tile_rows){.start = place.residual + panel * pixels, .stride = pixels, .rows = panel};
+          }
         } else {
           place.y = y;
           place.stride = width;
@@ -263,6 +273,12 @@ void covpool_convolve(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t
             best.gather(job->residual + channel * pixels, pixels, starts, runs, found, there, width, residual);
             place.residual = residual;
           }
+        }
+        if (later) {
+          ptrdiff_t until = products * (o + 1 - first_panel) / (last_panel - first_panel);
+          place.next_columns =
+              (tile_rows){.start = later + fetched * pixels, .stride = pixels, .rows = until - fetched};
+          fetched = until;
         }
         if (width == tile)
           best.block.multiply(products, a, columns, &place);

@@ -14,12 +14,20 @@ enum { tile = COVPOOL_TILE, panel = COVPOOL_PANEL, lanes = 16 };
 
 static inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
+/// Rows of a tile's pixels.
+typedef struct {
+  const float *start;
+  ptrdiff_t stride, rows;
+} tile_rows;
+
 /// Where the products of a panel and a tile go, and what happens to them.
 typedef struct {
   float *y;
   const float *residual, *bias;
   ptrdiff_t stride;
   int relu, accumulates;
+  /// What is written and read after these products and comes from afar: it is asked for while they are summed.
+  tile_rows next_outputs, next_residuals, next_columns;
 } target;
 
 /// y[i][j] = the sum over k < count of a[k][i] * b[k][j], for eight i and 32 j, finished as the target says.

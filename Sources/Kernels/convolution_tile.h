@@ -118,6 +118,16 @@ TARGET static void NAMED(scatter)(const float *from, ptrdiff_t width, ptrdiff_t 
       NAMED(copy_few)(from + r * width + runs[i].start, runs[i].count, tensor + starts[i] + r * pixels);
 }
 
+/// Asks for one of eight parts of the rows, to the second-level cache: the first has no room to spare.
+TARGET static inline __attribute__((always_inline)) void NAMED(prefetch_part)(const tile_rows *next, int part,
+                                                                              int columns) {
+  for (ptrdiff_t r = next->rows * part / panel, end = next->rows * (part + 1) / panel; r < end; r++) {
+    const float *row = next->start + r * next->stride;
+    UNROLL_FOR (i, columns / lanes) __builtin_prefetch(row + i * lanes, 0, 2);
+    __builtin_prefetch(row + columns - 1, 0, 2);
+  }
+}
+
 /// `rows` output channels, 8 or 16, times `columns` pixels, `across` vectors of them at a time; from one k to the next
 /// a moves by `step`.
 TARGET static inline __attribute__((always_inline)) void NAMED(products)(int rows, int across, int columns,
@@ -145,13 +155,22 @@ TARGET static inline __attribute__((always_inline)) void NAMED(products)(int row
       UNROLL_FOR (j, across)
         sum[i][j] = to->accumulates ? *(const vector *)(y + i * to->stride + j * width) : (vector){0};
     const float *left = a, *right = b + column;
-    for (ptrdiff_t k = 0; k < count; k++, left += step, right += columns) {
-      __builtin_prefetch(left + 64 * step);
-      if (rows > panel) __builtin_prefetch(left + distance + 64 * step);
-      vector x[ACROSS];
-      UNROLL_FOR (j, across) x[j] = *(const vector *)(right + j * width);
-      UNROLL_FOR (i, rows)
-        UNROLL_FOR (j, across) sum[i][j] += left[i < panel ? i : distance + i - panel] * x[j];
+    ptrdiff_t k = 0;
+    // A few lines at a time, between the products: all at once they would fill the queue of misses and hold them up.
+    for (int part = 0; part < panel; part++) {
+      if (column == 0) {
+        NAMED(prefetch_part)(&to->next_outputs, part, columns);
+        NAMED(prefetch_part)(&to->next_residuals, part, columns);
+        NAMED(prefetch_part)(&to->next_columns, part, columns);
+      }
+      for (ptrdiff_t end = count * (part + 1) / panel; k < end; k++, left += step, right += columns) {
+        __builtin_prefetch(left + 64 * step);
+        if (rows > panel) __builtin_prefetch(left + distance + 64 * step);
+        vector x[ACROSS];
+        UNROLL_FOR (j, across) x[j] = *(const vector *)(right + j * width);
+        UNROLL_FOR (i, rows)
+          UNROLL_FOR (j, across) sum[i][j] += left[i < panel ? i : distance + i - panel] * x[j];
+      }
     }
     const float *residual = to->residual ? to->residual + column : 0;
     UNROLL_FOR (i, rows)
