@@ -15,6 +15,34 @@ static ptrdiff_t tiles_across(const covpool_window *w) { return (w->out_width + 
 
 ptrdiff_t covpool_winograd_tiles(const covpool_window *w) { return tiles_down(w) * tiles_across(w); }
 
+// Where an image does not divide into tiles of four and one or two outputs are left over in a direction, the last tile
+// takes F(2, 3) in that direction. Its points 0, 1, -1 and infinity are four of the six of F(4, 3), with the same
+// transformed weights: such a tile merely has no part in the products at 2 and -2. Of 14 × 14 outputs that saves a
+// sixth of the products.
+
+/// Tiles of a direction that have all six points.
+static ptrdiff_t whole_tiles(ptrdiff_t outputs) { return (outputs + 1) / side; }
+
+static int has_edges(const covpool_window *w) {
+  return whole_tiles(w->out_height) < tiles_down(w) || whole_tiles(w->out_width) < tiles_across(w);
+}
+
+/// Kinds of points: those in which only tiles that are whole from top to bottom, or from left to right, have a part.
+enum { whole_down = 1, whole_across = 2, kinds = 4, every_lane = 0xffff };
+
+static inline int kind_of(ptrdiff_t y, ptrdiff_t x) {
+  return (y == 3 || y == 4 ? whole_down : 0) | (x == 3 || x == 4 ? whole_across : 0);
+}
+
+/// Of the first `number` tiles of a batch, those that have a part in a kind of points.
+static ptrdiff_t tiles_before(const covpool_window *w, ptrdiff_t number, int kind) {
+  ptrdiff_t across = tiles_across(w), all = covpool_winograd_tiles(w);
+  ptrdiff_t rows = kind & whole_down ? whole_tiles(w->out_height) : tiles_down(w);
+  ptrdiff_t columns = kind & whole_across ? whole_tiles(w->out_width) : across;
+  ptrdiff_t row = number % all / across, column = number % across;
+  return (number / all * rows + least(row, rows)) * columns + (row < rows ? least(column, columns) : 0);
+}
+
 static ptrdiff_t round_up(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b * b; }
 
 // From one point to the next: a cache line more than the numbers take, because the transforms visit all points in turn
@@ -55,6 +83,16 @@ typedef struct {
   uint16_t masks[6];
 } piece;
 
+/// Where those of a group's tiles that have a part in a kind of points are among the columns of a run: side by side
+/// from `column`, in one panel of columns or in two, the k-th member at starts[panel] + channel * widths[panel] + k.
+typedef struct {
+  ptrdiff_t column;
+  uint16_t members, masks[2];
+  ptrdiff_t starts[2], widths[2];
+  /// The k-th member's lane, and for each lane which member it is, 16 for none.
+  uint8_t lanes_of[lanes], numbers[lanes];
+} placement;
+
 /// Sixteen tiles in their order, or what is left of them: a tile in each lane of a vector. Before the columns of a tile
 /// are sorted, and after they are put together again, a row of the group is four vectors of neighbouring pixels, in
 /// pieces.
@@ -63,6 +101,12 @@ typedef struct {
   int count;
   /// All bits set in a segment's last lane: what lies right of it is not in the next.
   int32_t ends[lanes];
+  /// All bits set in the lanes of tiles that are not whole from top to bottom, and from left to right; the former also
+  /// in the lanes of their pixels. Only where there are such tiles in an image.
+  int32_t low[lanes], narrow[lanes], low_pixels[4][lanes];
+  int has_edges;
+  /// Without edges, the first alone.
+  placement places[kinds];
   piece pieces[4 * lanes];
   /// The pieces of vector v are [starts[v], starts[v + 1]).
   int starts[5];
@@ -95,7 +139,8 @@ static void find_pieces(tile_group *group, ptrdiff_t channels, ptrdiff_t height,
 static tile_group find_group(const covpool_window *w, ptrdiff_t first, ptrdiff_t count) {
   ptrdiff_t across = tiles_across(w), all = covpool_winograd_tiles(w);
   tile_group group;
-  group.count = 0;
+  group.count = group.has_edges = 0;
+  group.places[0] = (placement){.members = every_lane};
   memset(group.ends, 0, sizeof group.ends);
   for (ptrdiff_t lane = 0; lane < least(lanes, count);) {
     ptrdiff_t number = first + lane, inside = number % all, column = inside % across;
@@ -106,6 +151,57 @@ static tile_group find_group(const covpool_window *w, ptrdiff_t first, ptrdiff_t
     group.ends[lane - 1] = -1;
   }
   return group;
+}
+
+static void find_edges(const covpool_window *w, tile_group *group) {
+  memset(group->low, 0, sizeof group->low);
+  memset(group->narrow, 0, sizeof group->narrow);
+  for (int s = 0; s < group->count; s++) {
+    const segment *at = &group->segments[s];
+    for (ptrdiff_t i = 0; i < at->count; i++) {
+      group->low[at->lane + i] = at->y / side < whole_tiles(w->out_height) ? 0 : -1;
+      group->narrow[at->lane + i] = at->x / side + i < whole_tiles(w->out_width) ? 0 : -1;
+    }
+  }
+  for (int i = 0; i < side * lanes; i++) group->low_pixels[i / lanes][i % lanes] = group->low[i / side];
+}
+
+/// Tiles of a run that are multiplied at a kind of points: all of them where leaving some out saves no vector.
+static ptrdiff_t members_of(const covpool_window *w, ptrdiff_t first, ptrdiff_t count, int kind) {
+  ptrdiff_t members = tiles_before(w, first + count, kind) - tiles_before(w, first, kind);
+  return round_up(members, lanes) < round_up(count, lanes) ? members : count;
+}
+
+/// Finds where the group at `position` of a run of `count` tiles from `first` belongs.
+static void find_placements(const covpool_window *w, ptrdiff_t first, ptrdiff_t count, ptrdiff_t position,
+                            tile_group *group) {
+  group->has_edges = has_edges(w);
+  if (group->has_edges) find_edges(w, group);
+  for (int kind = 0; kind < (group->has_edges ? kinds : 1); kind++) {
+    ptrdiff_t all = members_of(w, first, count, kind);
+    placement at = {.column = position, .members = every_lane};
+    ptrdiff_t members = lanes;
+    if (all < count) {
+      at.column = tiles_before(w, first + position, kind) - tiles_before(w, first, kind);
+      at.members = 0;
+      members = 0;
+      memset(at.numbers, lanes, sizeof at.numbers);
+      for (int i = 0; i < least(lanes, count - position); i++) {
+        if ((kind & whole_down && group->low[i]) || (kind & whole_across && group->narrow[i])) continue;
+        at.members |= (uint16_t)(1u << i);
+        at.numbers[i] = (uint8_t)members;
+        at.lanes_of[members++] = (uint8_t)i;
+      }
+    }
+    ptrdiff_t begin = at.column / tile * tile, room = least(members, begin + tile - at.column);
+    at.masks[0] = (uint16_t)((1u << room) - 1);
+    at.masks[1] = (uint16_t)((1u << members) - (1u << room));
+    at.widths[0] = all - begin > lanes ? tile : lanes;
+    at.widths[1] = all - begin - tile > lanes ? tile : lanes;
+    at.starts[0] = begin * w->channels + at.column - begin;
+    at.starts[1] = (begin + tile) * w->channels - room;
+    group->places[kind] = at;
+  }
 }
 
 // Shuffles of two vectors of 16: every other number, each number's right neighbour, and numbers in turn.
@@ -136,7 +232,7 @@ typedef struct {
   void (*weights)(const float *from, ptrdiff_t out_stride, ptrdiff_t there, int flipped, const float *scale,
                   ptrdiff_t stride, float *to);
   void (*inputs)(const covpool_convolution *job, const tile_group *group, ptrdiff_t channel, ptrdiff_t stride,
-                 float *out);
+                 float *columns);
   void (*outputs)(const covpool_convolution *job, const tile_group *group, ptrdiff_t channel, const float *sums,
                   ptrdiff_t stride);
   void (*gradients)(const covpool_convolution *job, const float *gradient, const tile_group *group, ptrdiff_t channel,
@@ -171,7 +267,8 @@ void covpool_winograd_weights(const covpool_window *w, ptrdiff_t out_channels, c
                    transformed + (p * w->channels + c) * panel);
 }
 
-// [point][tile panel][channel][32], the last panel [channel][16] if that is enough.
+// [point][tile panel][channel][32], the last panel [channel][16] if that is enough. Points in which not all tiles have
+// a part have fewer columns; what is in those beyond, up to 16, does not matter.
 void covpool_winograd_inputs(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t count, ptrdiff_t first_channel,
                              ptrdiff_t last_channel, float *inputs) {
   const covpool_window *w = &job->window;
@@ -180,17 +277,17 @@ void covpool_winograd_inputs(const covpool_convolution *job, ptrdiff_t first, pt
   for (ptrdiff_t position = 0; position < count; position += lanes) {
     tile_group group = find_group(w, first + position, count - position);
     find_pieces(&group, w->channels, w->height, w->width, w->pad_top, w->pad_left, 6);
-    ptrdiff_t begin = position / tile * tile, width = count - begin > lanes ? tile : lanes;
-    float *out = inputs + begin * w->channels + position % tile;
-    for (ptrdiff_t c = first_channel; c < last_channel; c++) best.inputs(job, &group, c, stride, out + c * width);
+    find_placements(w, first, count, position, &group);
+    for (ptrdiff_t c = first_channel; c < last_channel; c++) best.inputs(job, &group, c, stride, inputs);
   }
 }
 
 // Sums are [point][channel][tile].
-void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t count, ptrdiff_t point, ptrdiff_t first_panel,
-                               ptrdiff_t last_panel, const float *inputs, float *sums) {
+void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t count, ptrdiff_t point,
+                               ptrdiff_t first_panel, ptrdiff_t last_panel, const float *inputs, float *sums) {
   block_kernels kernels = covpool_block_kernels();
   ptrdiff_t channels = job->window.channels, padded = round_up(count, lanes);
+  ptrdiff_t members = members_of(&job->window, first, count, kind_of(point / 6, point % 6));
   const float *b = inputs + point * inputs_stride(&job->window, count),
               *a = job->weights + point * weights_stride(&job->window, job->out_channels);
   float *y = sums + point * sums_stride(job->out_channels, count);
@@ -199,10 +296,10 @@ void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t count, 
     // A panel of weights, which comes from afar, serves all tiles at once.
     for (ptrdiff_t p = first_panel; p < last_panel; p++) {
       const float *left = a + (p * channels + k) * panel;
-      for (ptrdiff_t t = 0; t < padded; t += tile) {
+      for (ptrdiff_t t = 0; t < members; t += tile) {
         target to = {.y = y + p * panel * padded + t, .stride = padded, .accumulates = k > 0};
         const float *right = b + t * channels;
-        if (padded - t > lanes)
+        if (members - t > lanes)
           kernels.multiply(length, left, right + k * tile, &to);
         else if ((p - first_panel) % 2 == 0)
           kernels.multiply_narrow(length, (int)least(2, last_panel - p), left, channels * panel, right + k * lanes,
@@ -221,11 +318,13 @@ void covpool_winograd_outputs(const covpool_convolution *job, ptrdiff_t first, p
   for (ptrdiff_t position = 0; position < count; position += most * lanes) {
     tile_group groups[most];
     int found = 0;
-    for (; found < most && position + found * lanes < count; found++)
-      groups[found] = find_group(&job->window, first + position + found * lanes, count - position - found * lanes);
+    for (; found < most && position + found * lanes < count; found++) {
+      ptrdiff_t begin = position + found * lanes;
+      groups[found] = find_group(&job->window, first + begin, count - begin);
+      find_placements(&job->window, first, count, begin, &groups[found]);
+    }
     for (ptrdiff_t c = first_channel; c < last_channel; c++)
-      for (int g = 0; g < found; g++)
-        best.outputs(job, &groups[g], c, sums + c * padded + position + g * lanes, stride);
+      for (int g = 0; g < found; g++) best.outputs(job, &groups[g], c, sums + c * padded, stride);
   }
 }
 

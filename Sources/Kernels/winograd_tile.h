@@ -91,9 +91,67 @@ TARGET static inline __attribute__((always_inline)) void NAMED(sort_columns)(con
   d[3] = ODD(odd01, odd23);
 }
 
-/// The 36 products' inputs of a group in one channel, out[point * stride + lane].
-TARGET static void NAMED(group_inputs)(const covpool_convolution *job, const tile_group *group, ptrdiff_t channel,
-                                       ptrdiff_t stride, float *out) {
+/// Overwrites the lanes of `to` where the mask's bits are set.
+TARGET static inline __attribute__((always_inline)) void NAMED(replace)(const int32_t *mask, const NAMED(sixteen) * by,
+                                                                        NAMED(sixteen) * to) {
+  typedef int32_t bits __attribute__((vector_size(64), aligned(4), may_alias));
+  bits m = *(const bits *)mask;
+  *to = (NAMED(sixteen))(((bits)*by & m) | ((bits)*to & ~m));
+}
+
+/// Inputs of F(2, 3) for the lanes of tiles that take it: with the first four as 0, 1, 2, 1, 2, 3, Bᵀ d is 0 at the
+/// points 2 and -2 and elsewhere what the weights of F(4, 3) want.
+TARGET static inline __attribute__((always_inline)) void NAMED(fold_inputs)(const int32_t *mask, NAMED(sixteen) d[6]) {
+  NAMED(replace)(mask, &d[3], &d[5]);
+  NAMED(replace)(mask, &d[2], &d[4]);
+  NAMED(replace)(mask, &d[1], &d[3]);
+}
+
+/// The lanes of a kind's members, side by side to their places among a run's columns.
+TARGET static inline __attribute__((always_inline)) void
+NAMED(store_members)(const NAMED(sixteen) * v, const placement *at, ptrdiff_t channel, float *columns) {
+  float *one = columns + at->starts[0] + channel * at->widths[0];
+  float *two = columns + at->starts[1] + channel * at->widths[1];
+  if (at->members == every_lane) {
+    *(NAMED(sixteen) *)one = *v;
+    return;
+  }
+#if LEVEL == 2
+  __m512 members = _mm512_maskz_compress_ps(at->members, (__m512)*v);
+  _mm512_mask_storeu_ps(one, at->masks[0], members);
+  if (at->masks[1]) _mm512_mask_storeu_ps(two, at->masks[1], members);
+#else
+  float lane[lanes] __attribute__((aligned(64)));
+  *(NAMED(sixteen) *)lane = *v;
+  int k = 0;
+  for (; at->masks[0] >> k & 1; k++) one[k] = lane[at->lanes_of[k]];
+  for (; at->masks[1] >> k & 1; k++) two[k] = lane[at->lanes_of[k]];
+#endif
+}
+
+/// Back from side by side to their lanes; 0 in the others.
+TARGET static inline __attribute__((always_inline)) void NAMED(load_members)(const float *from, const placement *at,
+                                                                             NAMED(sixteen) * v) {
+  if (at->members == every_lane) {
+    *v = *(const NAMED(sixteen) *)from;
+    return;
+  }
+#if LEVEL == 2
+  *v = (NAMED(sixteen))_mm512_maskz_expand_ps(at->members, _mm512_loadu_ps(from));
+#else
+  float lane[lanes] __attribute__((aligned(64))), members[lanes + 1];
+  memcpy(members, from, lanes * sizeof(float));
+  members[lanes] = 0;
+  UNROLL_FOR (i, lanes) lane[i] = members[at->numbers[i]];
+  *v = *(const NAMED(sixteen) *)lane;
+#endif
+}
+
+/// The 36 products' inputs of a group in one channel, at columns[point * stride] and on where the group is placed.
+TARGET static inline __attribute__((always_inline)) void NAMED(find_inputs)(const covpool_convolution *job,
+                                                                            const tile_group *group, int has_edges,
+                                                                            ptrdiff_t channel, ptrdiff_t stride,
+                                                                            float *columns) {
   typedef NAMED(sixteen) sixteen;
   typedef int32_t mask __attribute__((vector_size(64), aligned(4)));
   const covpool_window *w = &job->window;
@@ -129,28 +187,46 @@ TARGET static void NAMED(group_inputs)(const covpool_convolution *job, const til
         d[i] = (sixteen)((mask)d[i] | (mask)more);
       }
     }
+    if (has_edges) NAMED(fold_inputs)(group->low_pixels[v], d);
     NAMED(transform_inputs)(d, t);
     UNROLL_FOR (i, 6) down[i][v] = t[i];
   }
   UNROLL_FOR (j, 2) {
     sixteen d[6], t[6];
     UNROLL_FOR (i, 6) d[i] = *(const sixteen *)right[i][j];
+    if (has_edges) NAMED(fold_inputs)(group->low, d);
     NAMED(transform_inputs)(d, t);
     UNROLL_FOR (i, 6) down[i][4 + j] = t[i];
   }
   mask ends = *(const mask *)group->ends;
+  ptrdiff_t everywhere = group->places[0].starts[0] + channel * group->places[0].widths[0];
   for (int i = 0; i < 6; i++) {
     const sixteen *r = down[i];
     sixteen d[6], v[6];
     NAMED(sort_columns)(r, d);
     d[4] = (sixteen)(((mask)r[4] & ends) | ((mask)NEXT(d[0]) & ~ends));
     d[5] = (sixteen)(((mask)r[5] & ends) | ((mask)NEXT(d[1]) & ~ends));
+    if (has_edges) NAMED(fold_inputs)(group->narrow, d);
     NAMED(transform_inputs)(d, v);
-    UNROLL_FOR (j, 6) *(sixteen *)(out + (6 * i + j) * stride) = v[j];
+    UNROLL_FOR (j, 6) {
+      float *to = columns + (6 * i + j) * stride;
+      if (has_edges && kind_of(i, j))
+        NAMED(store_members)(&v[j], &group->places[kind_of(i, j)], channel, to);
+      else
+        *(sixteen *)(to + everywhere) = v[j];
+    }
   }
 }
 
-/// Sums of a group in one channel, sums[point * stride + lane], to finished outputs.
+TARGET static void NAMED(group_inputs)(const covpool_convolution *job, const tile_group *group, ptrdiff_t channel,
+                                       ptrdiff_t stride, float *columns) {
+  if (group->has_edges)
+    NAMED(find_inputs)(job, group, 1, channel, stride, columns);
+  else
+    NAMED(find_inputs)(job, group, 0, channel, stride, columns);
+}
+
+/// Sums of a group in one channel, at sums[point * stride] and on where the group is placed, to finished outputs.
 TARGET static void NAMED(group_outputs)(const covpool_convolution *job, const tile_group *group, ptrdiff_t channel,
                                         const float *sums, ptrdiff_t stride) {
   typedef NAMED(sixteen) sixteen;
@@ -164,14 +240,20 @@ TARGET static void NAMED(group_outputs)(const covpool_convolution *job, const ti
   sixteen down[4][6];
   UNROLL_FOR (j, 6) {
     sixteen m[6], t[4];
-    UNROLL_FOR (i, 6) m[i] = *(const sixteen *)(sums + (6 * i + j) * stride);
+    UNROLL_FOR (i, 6) {
+      const placement *at = &group->places[group->has_edges ? kind_of(i, j) : 0];
+      NAMED(load_members)(sums + (6 * i + j) * stride + at->column, at, &m[i]);
+    }
     NAMED(transform_outputs)(m, t);
+    // The point at infinity belongs to the last output, of F(2, 3) the second.
+    if (group->has_edges) NAMED(replace)(group->low, &t[3], &t[1]);
     UNROLL_FOR (i, 4) down[i][j] = t[i];
   }
   float rows[4][64] __attribute__((aligned(64)));
   for (int i = 0; i < 4; i++) {
     sixteen y[4], *row = (sixteen *)rows[i];
     NAMED(transform_outputs)(down[i], y);
+    if (group->has_edges) NAMED(replace)(group->narrow, &y[3], &y[1]);
     sixteen a = LOW(y[0], y[2]), b = HIGH(y[0], y[2]), c = LOW(y[1], y[3]), d = HIGH(y[1], y[3]);
     row[0] = LOW(a, c) + bias;
     row[1] = HIGH(a, c) + bias;

@@ -37,6 +37,38 @@ private func floats(_ x: Tensor<Double>) -> Tensor<Float> { Tensor(x.shape, x.sc
     }
   }
 
+  /// Tiles at the edge of 14, 13, 6 or 2 pixels leave products out, and which columns of a run are whose depends on how many
+  /// images there are. Eleven images make runs of tiles that begin and end inside one.
+  @Test(
+    arguments: 0...2,
+    [(130, 14, 14, 130), (16, 13, 10, 24), (17, 6, 7, 16), (16, 2, 2, 16), (20, 1, 30, 9), (24, 9, 8, 16)])
+  func `An image's Winograd convolution is the same alone and among others`(
+    _ level: Int, _ shape: (channels: Int, height: Int, width: Int, outputs: Int)
+  ) {
+    let (channels, height, width, outputs) = shape
+    let (batch, size) = (11, channels * height * width)
+    let x = doubles([batch, channels, height, width], "x")
+    let w = doubles([outputs, channels, 3, 3], "w")
+    let want = Convolution2d(stride: 1, padding: .symmetric(1)).applied(to: x, w)
+    let (single, weight) = (floats(x), floats(w))
+    let geometry = Window(height: 3, width: 3, stride: 1, padding: .symmetric(1)).geometry(
+      channels: channels, height: height, width: width)
+    withInstructions(ofLevel: level) {
+      let weights = ConvolutionWeights(weight, for: geometry, algorithm: .winograd)
+      func convolved(_ images: Range<Int>) -> [Float] {
+        Tensor<Float>([images.count, outputs, height, width]) {
+          convolve(
+            geometry, batch: images.count, input: single.pointer + images.lowerBound * size, weights: weights,
+            epilogue: Epilogue(), output: $0.baseAddress!)
+        }.scalars
+      }
+      let together = convolved(0..<batch)
+      #expect(largestError(together, want.scalars) <= 4e-5 * largest(want))
+      #expect((0..<batch).flatMap { convolved($0..<$0 + 1) } == together)
+      #expect(convolved(3..<9) == Array(together[3 * outputs * height * width..<9 * outputs * height * width]))
+    }
+  }
+
   @Test(arguments: 0...2, [[1, 1, 1], [2, 7, 5], [3, 1500, 4], [8, 2049, 26], [13, 1024, 3], [64, 100, 50]])
   func `A fully connected layer`(_ level: Int, _ sizes: [Int]) {
     let (x, w, bias) = (

@@ -1,6 +1,6 @@
 // 3×3 convolution of stride 1 in single precision by Winograd's minimal filtering F(4×4, 3×3) (Lavin and Gray 2016):
 // each tile of 4×4 outputs takes 36 multiplications for each pair of channels in place of 144, done as 36 matrix
-// products.
+// products. A tile at the edge with only one or two rows or columns of outputs takes F(2, 3) there.
 //
 // Three phases over a run of tiles, each of which the caller may share out: inputs are transformed, products summed
 // over the channels, and the sums transformed back. Tiles count through the whole batch, row by row.
@@ -36,9 +36,10 @@ ptrdiff_t covpool_winograd_sums_size(ptrdiff_t out_channels, ptrdiff_t count);
 void covpool_winograd_inputs(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t count, ptrdiff_t first_channel,
                              ptrdiff_t last_channel, float *inputs);
 
-/// Multiplies at one of the 36 points, for panels [first_panel, last_panel) of output channels.
-void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t count, ptrdiff_t point, ptrdiff_t first_panel,
-                               ptrdiff_t last_panel, const float *inputs, float *sums);
+/// Multiplies at one of the 36 points, for tiles [first, first + count) and panels [first_panel, last_panel) of output
+/// channels.
+void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t count, ptrdiff_t point,
+                               ptrdiff_t first_panel, ptrdiff_t last_panel, const float *inputs, float *sums);
 
 /// Transforms the sums back, for output channels [first_channel, last_channel), and finishes them: bias, residual,
 /// ReLU.

@@ -30,7 +30,7 @@ private func convolveRunsApart(_ job: covpool_convolution) {
       withUnsafePointer(to: job) { job in
         covpool_winograd_inputs(job, first, count, 0, job.pointee.window.channels, inputs)
         for point in 0..<Int(COVPOOL_WINOGRAD_POINTS) {
-          covpool_winograd_multiply(job, count, point, 0, panels, inputs, sums)
+          covpool_winograd_multiply(job, first, count, point, 0, panels, inputs, sums)
         }
         covpool_winograd_outputs(job, first, count, 0, job.pointee.out_channels, sums)
       }
@@ -66,7 +66,7 @@ private func convolveRunsTogether(_ job: covpool_convolution) {
           covpool_winograd_inputs(job, first, count, range.lowerBound, range.upperBound, inputs)
         }
         pool.forEach(Int(COVPOOL_WINOGRAD_POINTS)) { point in
-          covpool_winograd_multiply(job, count, point, 0, panels, inputs, sums)
+          covpool_winograd_multiply(job, first, count, point, 0, panels, inputs, sums)
         }
         pool.forEach(outputShares) { index in
           let range = share(index, of: outputShares, outputs)
