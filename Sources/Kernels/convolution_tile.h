@@ -50,6 +50,9 @@ TARGET static slab NAMED(make_slab)(const covpool_convolution *job, ptrdiff_t fi
         rows_of(w, image, first, last, &from, &to);
         for (ptrdiff_t q = from; q < to + (w->kernel_height - 1) / s; q++) {
           ptrdiff_t y = q * s + ry - w->pad_top;
+          if (y >= 0 && y < w->height)
+            for (ptrdiff_t i = 0; i < w->width; i += lanes)
+              __builtin_prefetch(plane + (w->height + y) * w->width + i);  // of the next channel
           for (ptrdiff_t rx = 0; rx < least(s, w->kernel_width); rx++, out += result.pitch) {
             if (y < 0 || y >= w->height) {
               for (ptrdiff_t i = 0; i < result.pitch; i += lanes) *(NAMED(chunk) *)(out + i) = (NAMED(chunk)){0};
