@@ -227,8 +227,10 @@ TARGET static void NAMED(group_inputs)(const covpool_convolution *job, const til
 }
 
 /// Sums of a group in one channel, at sums[point * stride] and on where the group is placed, to finished outputs.
-TARGET static void NAMED(group_outputs)(const covpool_convolution *job, const tile_group *group, ptrdiff_t channel,
-                                        const float *sums, ptrdiff_t stride) {
+TARGET static inline __attribute__((always_inline)) void NAMED(finish_outputs)(const covpool_convolution *job,
+                                                                               const tile_group *group, int has_edges,
+                                                                               ptrdiff_t channel, const float *sums,
+                                                                               ptrdiff_t stride) {
   typedef NAMED(sixteen) sixteen;
   typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
   typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
@@ -241,19 +243,23 @@ TARGET static void NAMED(group_outputs)(const covpool_convolution *job, const ti
   UNROLL_FOR (j, 6) {
     sixteen m[6], t[4];
     UNROLL_FOR (i, 6) {
-      const placement *at = &group->places[group->has_edges ? kind_of(i, j) : 0];
-      NAMED(load_members)(sums + (6 * i + j) * stride + at->column, at, &m[i]);
+      const placement *at = &group->places[has_edges ? kind_of(i, j) : 0];
+      const float *from = sums + (6 * i + j) * stride + at->column;
+      if (has_edges && kind_of(i, j))
+        NAMED(load_members)(from, at, &m[i]);
+      else
+        m[i] = *(const sixteen *)from;
     }
     NAMED(transform_outputs)(m, t);
     // The point at infinity belongs to the last output, of F(2, 3) the second.
-    if (group->has_edges) NAMED(replace)(group->low, &t[3], &t[1]);
+    if (has_edges) NAMED(replace)(group->low, &t[3], &t[1]);
     UNROLL_FOR (i, 4) down[i][j] = t[i];
   }
   float rows[4][64] __attribute__((aligned(64)));
   for (int i = 0; i < 4; i++) {
     sixteen y[4], *row = (sixteen *)rows[i];
     NAMED(transform_outputs)(down[i], y);
-    if (group->has_edges) NAMED(replace)(group->narrow, &y[3], &y[1]);
+    if (has_edges) NAMED(replace)(group->narrow, &y[3], &y[1]);
     sixteen a = LOW(y[0], y[2]), b = HIGH(y[0], y[2]), c = LOW(y[1], y[3]), d = HIGH(y[1], y[3]);
     row[0] = LOW(a, c) + bias;
     row[1] = HIGH(a, c) + bias;
@@ -285,6 +291,14 @@ TARGET static void NAMED(group_outputs)(const covpool_convolution *job, const ti
       }
     }
   }
+}
+
+TARGET static void NAMED(group_outputs)(const covpool_convolution *job, const tile_group *group, ptrdiff_t channel,
+                                        const float *sums, ptrdiff_t stride) {
+  if (group->has_edges)
+    NAMED(finish_outputs)(job, group, 1, channel, sums, stride);
+  else
+    NAMED(finish_outputs)(job, group, 0, channel, sums, stride);
 }
 
 /// A y: the transpose of transform_outputs.
