@@ -29,7 +29,6 @@ public final class WorkerPool: @unchecked Sendable {
   private let running = Atomic<Bool>(false)
   /// `closed`, or how many workers are inside the current job.
   private let gate = Atomic<Int>(WorkerPool.closed)
-  private let next = Atomic<Int>(0)
   private let generation = Atomic<Int>(0)
   private let sleepers = Atomic<Int>(0)
   private let wake = NSCondition()
@@ -37,12 +36,15 @@ public final class WorkerPool: @unchecked Sendable {
   // The current job: written while the gate is closed, read by workers that passed it.
   private var count = 0
   private var seats = 0
+  private var next = NextIndices(seats: 0)
   private var body: ((Int) -> Void)?
 
-  init() {}
+  package init() {}
 
-  /// Calls `body` with each of `0 ..< count`, spread over the pool's threads; returns when all are done. Indices are
-  /// handed out in ascending order to whoever is free.
+  /// Calls `body` with each of `0 ..< count`, spread over the pool's threads; returns when all are done.
+  ///
+  /// A thread begins with its share of the indices, the same part of the range in every job: what it wrote in one layer
+  /// and its core's caches still hold, it reads in the next. Then it helps with the others' shares.
   public func forEach(_ count: Int, _ body: (Int) -> Void) {
     let threads = min(width, count)
     guard threads > 1, !Self.isInsideJob,
@@ -57,10 +59,11 @@ public final class WorkerPool: @unchecked Sendable {
 
   private func run(_ count: Int, threads: Int, _ body: @escaping (Int) -> Void) {
     startWorkers(threads - 1)
+    if next.seats < threads { next = NextIndices(seats: threads) }
+    for seat in 0..<threads { next[seat].pointee.store(seat * count / threads, ordering: .relaxed) }
     self.count = count
-    self.seats = threads - 1
+    self.seats = threads
     self.body = body
-    next.store(0, ordering: .relaxed)
     gate.store(0, ordering: .releasing)
     generation.add(1, ordering: .sequentiallyConsistent)
     if sleepers.load(ordering: .sequentiallyConsistent) > 0 {
@@ -69,7 +72,7 @@ public final class WorkerPool: @unchecked Sendable {
       wake.unlock()
     }
     Self.isInsideJob = true
-    takePieces()
+    takePieces(seat: 0)
     Self.isInsideJob = false
     // Workers still inside finish their last piece; then nobody can enter.
     var spins = 0
@@ -80,32 +83,36 @@ public final class WorkerPool: @unchecked Sendable {
     self.body = nil
   }
 
-  private func takePieces() {
+  private func takePieces(seat: Int) {
     guard let body else { return }
-    while true {
-      let index = next.add(1, ordering: .relaxed).oldValue
-      guard index < count else { return }
-      body(index)
+    for turn in 0..<seats {
+      let share = (seat + turn) % seats
+      let end = (share + 1) * count / seats
+      while true {
+        let index = next[share].pointee.add(1, ordering: .relaxed).oldValue
+        guard index < end else { break }
+        body(index)
+      }
     }
   }
 
   private func startWorkers(_ wanted: Int) {
     while started < wanted {
       started += 1
-      let thread = Thread { [self] in work() }
+      let thread = Thread { [self, seat = started] in work(seat: seat) }
       thread.name = "covpool-\(started)"
       thread.stackSize = 4 << 20
       thread.start()
     }
   }
 
-  private func work() {
+  private func work(seat: Int) {
     Self.isInsideJob = true
     var seen = 0
     while true {
       waitForJob(after: &seen)
-      guard enter() else { continue }
-      takePieces()
+      guard enter(seat: seat) else { continue }
+      takePieces(seat: seat)
       gate.subtract(1, ordering: .releasing)
     }
   }
@@ -127,14 +134,14 @@ public final class WorkerPool: @unchecked Sendable {
     seen = generation.load(ordering: .acquiring)
   }
 
-  /// Takes a seat at the current job if it is open and has one left.
-  private func enter() -> Bool {
+  /// Joins the current job if it is open and has this seat.
+  private func enter(seat: Int) -> Bool {
     var inside = gate.load(ordering: .acquiring)
     while inside >= 0 {
-      // `seats` may only be read once inside: enter first, leave again if the job is full.
+      // `seats` may only be read once inside: enter first, leave again if the job is for fewer.
       let attempt = gate.weakCompareExchange(expected: inside, desired: inside + 1, ordering: .acquiringAndReleasing)
       if attempt.exchanged {
-        if inside < seats { return true }
+        if seat < seats { return true }
         gate.subtract(1, ordering: .releasing)
         return false
       }
@@ -154,4 +161,21 @@ public final class WorkerPool: @unchecked Sendable {
     get { pthread_getspecific(insideKey) != nil }
     set { pthread_setspecific(insideKey, newValue ? UnsafeRawPointer(bitPattern: 1) : nil) }
   }
+}
+
+/// For each seat the next index of its share, two cache lines apart so that threads do not wait for each other's.
+private final class NextIndices {
+  let seats: Int
+  private let counters: UnsafeMutablePointer<Atomic<Int>>
+  private static let stride = 16
+
+  init(seats: Int) {
+    self.seats = seats
+    counters = .allocate(capacity: seats * Self.stride)
+    for seat in 0..<seats { (counters + seat * Self.stride).initialize(to: Atomic(0)) }
+  }
+
+  subscript(seat: Int) -> UnsafeMutablePointer<Atomic<Int>> { counters + seat * Self.stride }
+
+  deinit { counters.deallocate() }
 }

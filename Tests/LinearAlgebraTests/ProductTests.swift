@@ -44,16 +44,25 @@ import Testing
 }
 
 @Suite struct WorkerPoolTests {
-  @Test func `Every index is handed out once, nested jobs too`() {
+  @Test(arguments: [1, 2, 3, 7, 40])
+  func `Every index is handed out once, nested jobs too`(_ threads: Int) {
+    let pool = WorkerPool()
+    pool.width = threads
     let count = 1000
     let hits = UnsafeMutableBufferPointer<Int>.allocate(capacity: count)
     defer { hits.deallocate() }
     for _ in 0..<50 {
       hits.update(repeating: 0)
-      WorkerPool.shared.forEach(count / 10) { outer in
-        WorkerPool.shared.forEach(10) { inner in hits[outer * 10 + inner] += 1 }
+      pool.forEach(count / 10) { outer in
+        pool.forEach(10) { inner in hits[outer * 10 + inner] += 1 }
       }
       #expect(hits.allSatisfy { $0 == 1 })
+    }
+    // Fewer indices than threads.
+    for few in 0..<9 {
+      hits.update(repeating: 0)
+      pool.forEach(few) { hits[$0] += 1 }
+      #expect(hits.enumerated().allSatisfy { $1 == ($0 < few ? 1 : 0) })
     }
   }
 
