@@ -47,11 +47,7 @@ public struct BatchNormalization: TensorOperation {
     let inverses = inputs[4].scalars.map { 1 / (Double($0) + eps).squareRoot() }
     let channels = ChannelGradients(inputs[0], gradient, means: inputs[3].scalars)
     let weight = Tensor(inputs[1].shape, zip(channels.products, inverses).map { Scalar($0 * $1) })
-    let features = Tensor<Scalar>(inputs[0].shape) { result in
-      channels.forEach { channel in
-        channels.combine(gradient: scale.pointer[channel], x: 0, constant: 0, channel, into: result.baseAddress!)
-      }
-    }
+    let features = channels.combined { (gradient: scale.pointer[$0], x: 0, constant: 0) }
     return [features, weight, Tensor(inputs[2].shape, channels.sums.map { Scalar($0) }), nil, nil]
   }
 
@@ -108,15 +104,12 @@ public struct BatchNormalizationTraining: TensorOperation {
     let channels = ChannelGradients(x, gradient, means: means)
     let inverses = variances.map { 1 / (Double($0) + eps).squareRoot() }
     let count = Double(x.scalarCount / x.shape[1])
-    let features = Tensor<Scalar>(x.shape) { result in
-      channels.forEach { channel in
-        let inverse = inverses[channel]
-        let factor = Double(weight.pointer[channel]) * inverse
-        let slope = -factor * inverse * inverse * channels.products[channel] / count
-        let constant = -factor * channels.sums[channel] / count - slope * Double(means[channel])
-        channels.combine(
-          gradient: Scalar(factor), x: Scalar(slope), constant: Scalar(constant), channel, into: result.baseAddress!)
-      }
+    let features = channels.combined { channel in
+      let inverse = inverses[channel]
+      let factor = Double(weight.pointer[channel]) * inverse
+      let slope = -factor * inverse * inverse * channels.products[channel] / count
+      let constant = -factor * channels.sums[channel] / count - slope * Double(means[channel])
+      return (gradient: Scalar(factor), x: Scalar(slope), constant: Scalar(constant))
     }
     return [
       features, Tensor(weight.shape, zip(channels.products, inverses).map { Scalar($0 * $1) }),
@@ -125,15 +118,31 @@ public struct BatchNormalizationTraining: TensorOperation {
   }
 
   private func moments<Scalar>(_ x: Tensor<Scalar>) -> [(mean: Double, variance: Double)] {
-    let (batch, channels, pixels) = (x.shape[0], x.shape[1], x.shape.dropFirst(2).reduce(1, *))
-    return forEachChannel(channels) { channel in
+    let groups = ImageGroups(x.shape)
+    let parts = groups.results { part in
       var (mean, variance) = (0.0, 0.0)
-      let start = x.pointer + channel * pixels
+      let from = x.pointer + part.start
       forPrecision(
         of: Scalar.self,
-        float: { covpool_channel_moments_f32(start.float, batch, channels * pixels, pixels, &mean, &variance) },
-        double: { covpool_channel_moments_f64(start.double, batch, channels * pixels, pixels, &mean, &variance) })
+        float: {
+          covpool_channel_moments_f32(from.float, part.images, groups.imageSize, groups.pixels, &mean, &variance)
+        },
+        double: {
+          covpool_channel_moments_f64(from.double, part.images, groups.imageSize, groups.pixels, &mean, &variance)
+        })
       return (mean, variance)
+    }
+    // A sample's mean and squared deviations from those of its parts (Chan, Golub and LeVeque 1983, equation 2.1).
+    return parts.map { parts in
+      var (mean, squares, images) = (0.0, 0.0, 0.0)
+      for (part, (partMean, partVariance)) in parts.enumerated() {
+        let count = Double(groups.images(part).count)
+        let difference = partMean - mean, share = count / (images + count)
+        mean += difference * share
+        squares += partVariance * count + difference * difference * images * share
+        images += count
+      }
+      return (mean, squares / images)
     }
   }
 
@@ -141,18 +150,22 @@ public struct BatchNormalizationTraining: TensorOperation {
     _ inputs: [Tensor<Scalar>], _ statistics: [(mean: Double, variance: Double)],
     into result: UnsafeMutablePointer<Scalar>
   ) {
-    let x = inputs[0]
-    let (batch, channels, pixels) = (x.shape[0], x.shape[1], x.shape.dropFirst(2).reduce(1, *))
-    WorkerPool.shared.forEach(channels) { channel in
-      let scale = Double(inputs[1].pointer[channel]) / (statistics[channel].variance + eps).squareRoot()
-      let shift = Double(inputs[2].pointer[channel]) - statistics[channel].mean * scale
-      let (from, to) = (x.pointer + channel * pixels, result + channel * pixels)
+    let scales = zip(inputs[1].scalars, statistics).map { Double($0) / ($1.variance + eps).squareRoot() }
+    let shifts = zip(inputs[2].scalars, zip(statistics, scales)).map { Double($0) - $1.0.mean * $1.1 }
+    let groups = ImageGroups(inputs[0].shape)
+    groups.forEach { part in
+      let (from, to) = (inputs[0].pointer + part.start, result + part.start)
+      let (scale, shift) = (scales[part.channel], shifts[part.channel])
       forPrecision(
         of: Scalar.self,
         float: {
-          covpool_channel_affine_f32(from.float, Float(scale), Float(shift), to.float, batch, channels * pixels, pixels)
+          covpool_channel_affine_f32(
+            from.float, Float(scale), Float(shift), to.float, part.images, groups.imageSize, groups.pixels)
         },
-        double: { covpool_channel_affine_f64(from.double, scale, shift, to.double, batch, channels * pixels, pixels) })
+        double: {
+          covpool_channel_affine_f64(
+            from.double, scale, shift, to.double, part.images, groups.imageSize, groups.pixels)
+        })
     }
   }
 }
@@ -161,59 +174,53 @@ public struct BatchNormalizationTraining: TensorOperation {
 private struct ChannelGradients<Scalar: RealScalar> {
   private let x: Tensor<Scalar>
   private let gradient: Tensor<Scalar>
+  private let groups: ImageGroups
   let sums: [Double]
   let products: [Double]
 
   init(_ x: Tensor<Scalar>, _ gradient: Tensor<Scalar>, means: [Scalar]) {
-    (self.x, self.gradient) = (x, gradient)
-    let (batch, channels, pixels) = (x.shape[0], x.shape[1], x.shape.dropFirst(2).reduce(1, *))
-    let both = forEachChannel(channels) { channel in
+    let groups = ImageGroups(x.shape)
+    (self.x, self.gradient, self.groups) = (x, gradient, groups)
+    let parts = groups.results { part in
       var (sum, product) = (0.0, 0.0)
-      let (from, g) = (x.pointer + channel * pixels, gradient.pointer + channel * pixels)
+      let (from, g) = (x.pointer + part.start, gradient.pointer + part.start)
       forPrecision(
         of: Scalar.self,
         float: {
           covpool_channel_gradient_sums_f32(
-            from.float, g.float, Float(means[channel]), batch, channels * pixels, pixels, &sum, &product)
+            from.float, g.float, Float(means[part.channel]), part.images, groups.imageSize, groups.pixels, &sum,
+            &product)
         },
         double: {
           covpool_channel_gradient_sums_f64(
-            from.double, g.double, Double(means[channel]), batch, channels * pixels, pixels, &sum, &product)
+            from.double, g.double, Double(means[part.channel]), part.images, groups.imageSize, groups.pixels, &sum,
+            &product)
         })
       return (sum, product)
     }
-    (sums, products) = (both.map(\.0), both.map(\.1))
+    (sums, products) = (parts.map { $0.reduce(0) { $0 + $1.0 } }, parts.map { $0.reduce(0) { $0 + $1.1 } })
   }
 
-  func forEach(_ body: (Int) -> Void) { WorkerPool.shared.forEach(x.shape[1], body) }
-
-  /// gradient · ∂y + x · x + constant on one channel of all images.
-  func combine(
-    gradient a: Scalar, x b: Scalar, constant c: Scalar, _ channel: Int, into y: UnsafeMutablePointer<Scalar>
-  ) {
-    let (batch, pixels) = (x.shape[0], x.shape.dropFirst(2).reduce(1, *))
-    let (stride, offset) = (x.shape[1] * pixels, channel * pixels)
-    let (g, from, to) = (gradient.pointer + offset, x.pointer + offset, y + offset)
-    forPrecision(
-      of: Scalar.self,
-      float: {
-        covpool_channel_combine_f32(Float(a), g.float, Float(b), from.float, Float(c), to.float, batch, stride, pixels)
-      },
-      double: {
-        covpool_channel_combine_f64(
-          Double(a), g.double, Double(b), from.double, Double(c), to.double, batch, stride, pixels)
-      })
-  }
-}
-
-/// What `body` finds for each channel, found on the pool's threads.
-private func forEachChannel(_ channels: Int, _ body: (Int) -> (Double, Double)) -> [(Double, Double)] {
-  [(Double, Double)](unsafeUninitializedCapacity: channels) { results, count in
-    let start = results.baseAddress
-    WorkerPool.shared.forEach(channels) { channel in
-      guard let start else { return }
-      (start + channel).initialize(to: body(channel))
+  /// gradient · ∂y + x · x + constant, with the factors of each channel.
+  func combined(_ factors: (_ channel: Int) -> (gradient: Scalar, x: Scalar, constant: Scalar)) -> Tensor<Scalar> {
+    let factors = (0..<groups.channels).map(factors)
+    return Tensor(x.shape) { result in
+      guard let result = result.baseAddress else { return }
+      groups.forEach { part in
+        let (a, b, c) = factors[part.channel]
+        let (g, from, to) = (gradient.pointer + part.start, x.pointer + part.start, result + part.start)
+        forPrecision(
+          of: Scalar.self,
+          float: {
+            covpool_channel_combine_f32(
+              Float(a), g.float, Float(b), from.float, Float(c), to.float, part.images, groups.imageSize, groups.pixels)
+          },
+          double: {
+            covpool_channel_combine_f64(
+              Double(a), g.double, Double(b), from.double, Double(c), to.double, part.images, groups.imageSize,
+              groups.pixels)
+          })
+      }
     }
-    count = channels
   }
 }
