@@ -162,15 +162,18 @@ struct ZooEval: ParsableCommand {
     if let data, !FashionMNIST.isPresent(in: data) { return self }
     var options = self
     options.checkpoint = box
+    if data == nil, FashionMNIST.isInstalled { options.data = FashionMNIST.directory }
+    return options
+  }
+
+  /// Says so where the weights are the network in the box, once nothing is wrong with the arguments.
+  private func announceNetworkInTheBox(_ model: String) {
+    guard let checkpoint, checkpoint == Zoo.checkpointInTheBox(model) else { return }
     print("weights: the network in the box, trained on Fashion-MNIST")
-    guard data == nil else { return options }
-    if FashionMNIST.isInstalled {
-      options.data = FashionMNIST.directory
-    } else {
+    if data == nil, images.isEmpty {
       Output.standardError(
         "note: Fashion-MNIST, which this network is for, is not installed (Debian: dataset-fashion-mnist)")
     }
-    return options
   }
 
   private func run(_ model: String) throws {
@@ -187,6 +190,7 @@ struct ZooEval: ParsableCommand {
     if iterations != nil, !makesIterations {
       throw Mistake("--iterations is for Fast-MPN networks; \(model) has no Newton–Schulz iterations")
     }
+    announceNetworkInTheBox(model)
     for warning in classifier.report?.warnings ?? [] { Output.warn(warning) }
     if let iterations, classifier.report != nil, iterations != 5 {
       Output.warn("\(iterations) Newton–Schulz iterations: a network is trained with its own number, usually 5")
