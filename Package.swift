@@ -53,7 +53,7 @@ let tools: [Target] = [
 ]
 
 let tests: [Target] = [
-  .target(name: "TestSupport", dependencies: ["NeuralNetworks", "Kernels"], path: "Tests/TestSupport"),
+  .target(name: "TestSupport", dependencies: ["NeuralNetworks", "Tensors", "Kernels"], path: "Tests/TestSupport"),
   .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "TestSupport"]),
   .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
   .testTarget(name: "NeuralNetworksTests", dependencies: ["NeuralNetworks", "TestSupport"]),
@@ -73,7 +73,7 @@ let tests: [Target] = [
   .testTarget(name: "ZooEvalTests", dependencies: ["zoo-eval", "ModelZoo", "ToolTestSupport"]),
   .testTarget(name: "MPNBenchTests", dependencies: ["mpn-bench", "ModelZoo", "ToolTestSupport"]),
   .testTarget(
-    name: "TrainingTests", dependencies: ["zoo-train", "zoo-eval", "Training", "ToolTestSupport"],
+    name: "TrainingTests", dependencies: ["zoo-train", "zoo-eval", "Training", "TestSupport", "ToolTestSupport"],
     resources: [.copy("Resources")]),
 ]
 

@@ -1,7 +1,8 @@
 import Checkpoints
 import Foundation
-import ToolTestSupport
+import TestSupport
 import Testing
+import ToolTestSupport
 import Training
 
 @Suite struct TrainerTests {
@@ -75,6 +76,20 @@ import Training
     }
   }
 
+  /// Two runs by the same settings, the second of which is stopped after three steps and resumed.
+  private func wholeAndResumed(_ settings: TrainingSettings, _ scratch: Scratch) throws -> (Trainer, Trainer) {
+    try withSettledProcess {
+      let whole = try Trainer(settings, output: scratch.path + "/whole")
+      _ = try whole.run()
+      var steps = 0
+      let first = try Trainer(settings, output: scratch.path + "/parts")
+      #expect(try first.run(onStep: { _ in steps += 1 }, shouldStop: { steps == 3 }) == .stopped)
+      let second = try #require(try Trainer(resuming: scratch.path + "/parts", settings: { $0 }))
+      _ = try second.run()
+      return (whole, second)
+    }
+  }
+
   @Test func `A run from a checkpoint of other iterations is resumed with them`() throws {
     let scratch = try Scratch()
     var configuration = try Zoo.entry(named: "resnet20-fastmpn").configuration
@@ -87,29 +102,19 @@ import Training
       metadata: ["iterations": "2", "scaling": "frobenius"], to: scratch.path + "/two.safetensors")
     var settings = try settings(scratch, "resnet20-fastmpn")
     settings.finetune = scratch.path + "/two.safetensors"
-    let whole = try Trainer(settings, output: scratch.path + "/whole")
-    _ = try whole.run()
-    var steps = 0
-    let first = try Trainer(settings, output: scratch.path + "/parts")
-    #expect(try first.run(onStep: { _ in steps += 1 }, shouldStop: { steps == 3 }) == .stopped)
-    let second = try #require(try Trainer(resuming: scratch.path + "/parts", settings: { $0 }))
+    let (whole, second) = try wholeAndResumed(settings, scratch)
     #expect(second.network.configuration.normalization == configuration.normalization)
-    _ = try second.run()
-    #expect(second.network.tensors.map(\.tensor.scalars) == whole.network.tensors.map(\.tensor.scalars))
+    let isSame = second.network.tensors.map(\.tensor.scalars) == whole.network.tensors.map(\.tensor.scalars)
+    #expect(isSame)
   }
 
   @Test func `A run with another normalization is saved, resumed and evaluated with it`() throws {
     let scratch = try Scratch()
     var settings = try settings(scratch, "resnet20-fastmpn")
     settings.normalization = .singularValue
-    let whole = try Trainer(settings, output: scratch.path + "/whole")
-    _ = try whole.run()
-    var steps = 0
-    let first = try Trainer(settings, output: scratch.path + "/parts")
-    #expect(try first.run(onStep: { _ in steps += 1 }, shouldStop: { steps == 3 }) == .stopped)
-    let second = try #require(try Trainer(resuming: scratch.path + "/parts", settings: { $0 }))
-    _ = try second.run()
-    #expect(second.network.tensors.map(\.tensor.scalars) == whole.network.tensors.map(\.tensor.scalars))
+    let (whole, second) = try wholeAndResumed(settings, scratch)
+    let isSame = second.network.tensors.map(\.tensor.scalars) == whole.network.tensors.map(\.tensor.scalars)
+    #expect(isSame)
     let learned = second.network.tensors.first { $0.description.name == "normalization.weight" }?.tensor.scalars
     #expect(learned?.contains { $0 != 1 } == true)
     let classifier = try Classifier("resnet20-fastmpn", checkpoint: scratch.path + "/whole/last.safetensors")
@@ -173,9 +178,12 @@ import Training
     let settings = try settings(scratch)
     let first = try Trainer(settings, output: scratch.path + "/a")
     let second = try Trainer(settings, output: scratch.path + "/b")
-    _ = try first.run()
-    _ = try second.run()
-    #expect(first.network.tensors.map(\.tensor.scalars) == second.network.tensors.map(\.tensor.scalars))
+    try withSettledProcess {
+      _ = try first.run()
+      _ = try second.run()
+    }
+    let isSame = first.network.tensors.map(\.tensor.scalars) == second.network.tensors.map(\.tensor.scalars)
+    #expect(isSame)
   }
 
   private static let hasPython =
