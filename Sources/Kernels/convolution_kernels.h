@@ -26,8 +26,10 @@ typedef struct {
   const float *residual, *bias;
   ptrdiff_t stride;
   int relu, accumulates;
-  /// What is written and read after these products and comes from afar: it is asked for while they are summed.
-  tile_rows next_outputs, next_residuals, next_columns;
+  /// Sums to go on from, in rows as wide as the tile; may be NULL.
+  const float *start;
+  /// What is read and written after these products and comes from afar: it is asked for while they are summed.
+  tile_rows ahead[3];
 } target;
 
 /// y[i][j] = the sum over k < count of a[k][i] * b[k][j], for eight i and 32 j, finished as the target says.

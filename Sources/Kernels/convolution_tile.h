@@ -1,5 +1,5 @@
 // The inner loops of convolution and of its weights' gradient, in vectors of VECTOR_BYTES, ACROSS of them side by side:
-// sums stay in registers. convolution.c includes this file once for each class of processor.
+// sums stay in registers. convolution_columns.c includes this file once for each class of processor.
 
 /// Sixteen neighbouring floats.
 typedef float NAMED(chunk) __attribute__((vector_size(64), aligned(4), may_alias));
@@ -107,6 +107,56 @@ TARGET static void NAMED(pack_tile)(const covpool_window *w, const slab *from, p
   }
 }
 
+TARGET static void NAMED(pack_pairs)(const float *x, ptrdiff_t pixels, ptrdiff_t half, ptrdiff_t channels,
+                                     const run *runs, int count, ptrdiff_t width, ptrdiff_t distance, float *out) {
+  typedef NAMED(chunk) chunk;
+  for (ptrdiff_t k = 0; k < channels; k++, out += width) {
+    const float *low = x + k * pixels, *high = low + channels * pixels;
+    for (int i = 0; i < count; i++) {
+      const float *rows[4] = {low + runs[i].source, low + runs[i].source + half, high + runs[i].source,
+                              high + runs[i].source + half};
+      float copies[4][lanes] __attribute__((aligned(64)));
+      if (runs[i].is_exact)
+        UNROLL_FOR (q, 4) {
+          NAMED(copy_few)(rows[q], runs[i].count, copies[q]);
+          rows[q] = copies[q];
+        }
+      chunk b11 = *(const chunk *)rows[0], b12 = *(const chunk *)rows[1];
+      chunk b21 = *(const chunk *)rows[2], b22 = *(const chunk *)rows[3];
+      chunk t1 = b12 - b11, t2 = b22 - t1;
+      float *to = out + runs[i].start;
+      *(chunk *)to = b11;
+      *(chunk *)(to + distance) = b21;
+      *(chunk *)(to + 2 * distance) = t2;
+      *(chunk *)(to + 3 * distance) = b22 - b12;
+      *(chunk *)(to + 4 * distance) = b21 - t2;
+      *(chunk *)(to + 5 * distance) = t1;
+      *(chunk *)(to + 6 * distance) = b22;
+    }
+  }
+}
+
+TARGET static void NAMED(combine_weights)(const float *a11, const float *a12, const float *a21, const float *a22,
+                                          ptrdiff_t count, float *out) {
+  typedef NAMED(chunk) chunk;
+  for (ptrdiff_t i = 0; i < count; i += lanes) {
+    chunk top = *(const chunk *)(a11 + i), below = *(const chunk *)(a21 + i);
+    chunk s1 = below + *(const chunk *)(a22 + i), s2 = s1 - top;
+    *(chunk *)(out + i) = s2;
+    *(chunk *)(out + count + i) = top - below;
+    *(chunk *)(out + 2 * count + i) = s1;
+    *(chunk *)(out + 3 * count + i) = *(const chunk *)(a12 + i) - s2;
+  }
+}
+
+TARGET static void NAMED(add_to_both)(const float *c, float *a, float *b, ptrdiff_t count) {
+  typedef NAMED(chunk) chunk;
+  for (ptrdiff_t i = 0; i < count; i += lanes) {
+    *(chunk *)(a + i) += *(const chunk *)(c + i);
+    *(chunk *)(b + i) += *(const chunk *)(c + i);
+  }
+}
+
 TARGET static void NAMED(gather)(const float *tensor, ptrdiff_t pixels, const ptrdiff_t *starts, const run *runs,
                                  int count, ptrdiff_t rows, ptrdiff_t width, float *out) {
   for (ptrdiff_t r = 0; r < rows; r++)
@@ -157,15 +207,15 @@ TARGET static inline __attribute__((always_inline)) void NAMED(products)(int row
     UNROLL_FOR (i, rows)
       UNROLL_FOR (j, across)
         sum[i][j] = to->accumulates ? *(const vector *)(y + i * to->stride + j * width) : (vector){0};
+    if (to->start)
+      UNROLL_FOR (i, rows)
+        UNROLL_FOR (j, across) sum[i][j] += *(const vector *)(to->start + i * columns + column + j * width);
     const float *left = a, *right = b + column;
     ptrdiff_t k = 0;
     // A few lines at a time, between the products: all at once they would fill the queue of misses and hold them up.
     for (int part = 0; part < panel; part++) {
-      if (column == 0) {
-        NAMED(prefetch_part)(&to->next_outputs, part, columns);
-        NAMED(prefetch_part)(&to->next_residuals, part, columns);
-        NAMED(prefetch_part)(&to->next_columns, part, columns);
-      }
+      if (column == 0)
+        for (int i = 0; i < 3; i++) NAMED(prefetch_part)(&to->ahead[i], part, columns);
       for (ptrdiff_t end = count * (part + 1) / panel; k < end; k++, left += step, right += columns) {
         __builtin_prefetch(left + 64 * step);
         if (rows > panel) __builtin_prefetch(left + distance + 64 * step);

@@ -93,7 +93,8 @@ struct ZooEval: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "How to convolve wherever it applies: winograd, direct or blas.  (default: the fastest)", valueName: "name"))
+      "How to convolve wherever it applies: winograd, strassen, direct or blas.  (default: the fastest)",
+      valueName: "name"))
   var algorithm: ConvolutionAlgorithm?
 
   @Flag(help: "List all networks.")

@@ -62,8 +62,8 @@ private struct ModelGoldens: Decodable {
 @Suite(.serialized) struct AlgorithmGoldenTests {
   @Test(arguments: ConvolutionAlgorithm.allCases)
   private func `A network's logits are the reference's by every algorithm`(_ algorithm: ConvolutionAlgorithm) throws {
-    let rows = ModelGoldens.rows.filter { $0.inputSize < 100 }
-    #expect(!rows.isEmpty)
+    let rows = ModelGoldens.rows.filter { $0.inputSize < 100 || $0.model == "resnet50-fastmpn" }
+    var used: Set<ConvolutionAlgorithm> = []
     for row in rows {
       let network = hashFilled(try row.configuration)
       let plan = Plan(network.trace(input: [1, 3, row.inputSize, row.inputSize]), algorithm: algorithm)
@@ -71,11 +71,13 @@ private struct ModelGoldens: Decodable {
       let scores = row(plan(image), 0)
       let shown = stride(from: 0, to: scores.count, by: 25).map { scores[$0] }
       #expect(largestError(shown, row.logits[0]) <= tolerance * row.logitsScale)
-      let used = Set(plan.profile(image, runs: 1).compactMap(\.algorithm))
-      #if !DEBUG
-        #expect(used == (algorithm == .winograd ? [.winograd, .direct] : [algorithm]))
-      #endif
+      used.formUnion(plan.profile(image, runs: 1).compactMap(\.algorithm))
     }
+    #if !DEBUG
+      // Neither Winograd's nor Strassen's method applies to all convolutions; the others are done in the best way.
+      let isForAll = algorithm == .blas || algorithm == .direct
+      #expect(isForAll ? used == [algorithm] : used.contains(algorithm) && !used.contains(.blas))
+    #endif
   }
 }
 

@@ -38,24 +38,31 @@ private func floats(_ x: Tensor<Double>) -> Tensor<Float> { Tensor(x.shape, x.sc
     }
   }
 
-  /// Tiles at the edge of 14, 13, 6 or 2 pixels leave products out, and which columns of a run are whose depends on how many
-  /// images there are. Eleven images make runs of tiles that begin and end inside one.
+  /// Winograd's tiles at the edge of 14, 13, 6 or 2 pixels leave products out, and which columns of a run are whose depends
+  /// on how many images there are; Strassen's method adds pixels to each other. Eleven images make runs of tiles that begin
+  /// and end inside one.
   @Test(
     arguments: 0...2,
-    [(130, 14, 14, 130), (16, 13, 10, 24), (17, 6, 7, 16), (16, 2, 2, 16), (20, 1, 30, 9), (24, 9, 8, 16)])
-  func `An image's Winograd convolution is the same alone and among others`(
-    _ level: Int, _ shape: (channels: Int, height: Int, width: Int, outputs: Int)
+    [
+      (130, 14, 14, 130, 3), (16, 13, 10, 24, 3), (17, 6, 7, 16, 3), (16, 2, 2, 16, 3), (20, 1, 30, 9, 3),
+      (24, 9, 8, 16, 3), (128, 14, 14, 64, 1), (1024, 3, 10, 16, 1), (12, 28, 3, 48, 1), (4, 1, 2, 16, 1),
+    ])
+  func `An image's convolution is the same alone and among others`(
+    _ level: Int, _ shape: (channels: Int, height: Int, width: Int, outputs: Int, kernel: Int)
   ) {
-    let (channels, height, width, outputs) = shape
+    let (channels, height, width, outputs, kernel) = shape
     let (batch, size) = (11, channels * height * width)
     let x = doubles([batch, channels, height, width], "x")
-    let w = doubles([outputs, channels, 3, 3], "w")
-    let want = Convolution2d(stride: 1, padding: .symmetric(1)).applied(to: x, w)
+    let w = doubles([outputs, channels, kernel, kernel], "w")
+    let padding = Padding.symmetric(kernel / 2)
+    let want = Convolution2d(stride: 1, padding: padding).applied(to: x, w)
     let (single, weight) = (floats(x), floats(w))
-    let geometry = Window(height: 3, width: 3, stride: 1, padding: .symmetric(1)).geometry(
+    let geometry = Window(height: kernel, width: kernel, stride: 1, padding: padding).geometry(
       channels: channels, height: height, width: width)
+    let algorithm = kernel == 3 ? ConvolutionAlgorithm.winograd : .strassen
     withInstructions(ofLevel: level) {
-      let weights = ConvolutionWeights(weight, for: geometry, algorithm: .winograd)
+      let weights = ConvolutionWeights(weight, for: geometry, algorithm: algorithm)
+      #expect(weights.algorithm == algorithm)
       func convolved(_ images: Range<Int>) -> [Float] {
         Tensor<Float>([images.count, outputs, height, width]) {
           convolve(
@@ -65,8 +72,21 @@ private func floats(_ x: Tensor<Double>) -> Tensor<Float> { Tensor(x.shape, x.sc
       }
       let together = convolved(0..<batch)
       #expect(largestError(together, want.scalars) <= 4e-5 * largest(want))
-      #expect((0..<batch).flatMap { convolved($0..<$0 + 1) } == together)
-      #expect(convolved(3..<9) == Array(together[3 * outputs * height * width..<9 * outputs * height * width]))
+      let image = outputs * height * width
+      let isSameAlone = (0..<batch).flatMap { convolved($0..<$0 + 1) } == together
+      let isSameAmongFewer = convolved(3..<9) == Array(together[3 * image..<9 * image])
+      #expect(isSameAlone && isSameAmongFewer)
+      // What is not a number stays in its image.
+      let damaged = Tensor<Float>(x.shape, single.scalars.enumerated().map { $0 / size == 4 ? .nan : $1 })
+      let others = Tensor<Float>([batch, outputs, height, width]) {
+        convolve(
+          geometry, batch: batch, input: damaged.pointer, weights: weights, epilogue: Epilogue(),
+          output: $0.baseAddress!)
+      }.scalars
+      let isContained = others.indices.allSatisfy {
+        $0 / image == 4 ? others[$0].isNaN : others[$0] == together[$0]
+      }
+      #expect(isContained)
     }
   }
 

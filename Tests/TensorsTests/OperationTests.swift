@@ -44,44 +44,71 @@ private func convolvedByDefinition(
   }
 
   /// Of the root mean square of the outputs: Winograd's F(4×4, 3×3) multiplies and divides by up to 24 on the way, which costs
-  /// about a digit against direct sums in single precision.
-  private static let tolerance: [ConvolutionAlgorithm: Double] = [.blas: 1.6e-5, .direct: 1.6e-5, .winograd: 1.6e-4]
+  /// about a digit against direct sums in single precision; Strassen's sums of sums cost a bit.
+  private static let tolerance: [ConvolutionAlgorithm: Double] = [
+    .blas: 1.6e-5, .direct: 1.6e-5, .strassen: 3.2e-5, .winograd: 1.6e-4,
+  ]
 
   @Test(arguments: [
-    (64, 56, 56, 64), (40, 14, 14, 33), (32, 9, 5, 8), (256, 14, 14, 256), (3, 1, 70, 5), (64, 8, 8, 64),
+    (64, 56, 56, 64, 3), (40, 14, 14, 33, 3), (32, 9, 5, 8, 3), (256, 14, 14, 256, 3), (3, 1, 70, 5, 3),
+    (64, 8, 8, 64, 3), (64, 56, 56, 64, 1), (256, 14, 14, 96, 1), (2048, 6, 7, 32, 1), (68, 2, 3, 16, 1),
+    (4, 1, 2, 16, 1), (8, 7, 7, 16, 1),
   ])
   func `Every algorithm gives the sums of double precision, with bias, residual and rectifier`(
-    _ channels: Int, _ height: Int, _ width: Int, _ outputs: Int
+    _ channels: Int, _ height: Int, _ width: Int, _ outputs: Int, _ kernel: Int
   ) {
     let x = tensor([3, channels, height, width])
-    let w = tensor([outputs, channels, 3, 3], "w")
+    let w = tensor([outputs, channels, kernel, kernel], "w")
     let (bias, residual) = (unit("bias", count: outputs), unit("residual", count: 3 * outputs * height * width))
-    let sums = Convolution2d(stride: 1, padding: .symmetric(1)).applied(to: x, w).scalars
+    let padding = Padding.symmetric(kernel / 2)
+    let sums = Convolution2d(stride: 1, padding: padding).applied(to: x, w).scalars
     let pixels = height * width
     let want = sums.enumerated().map { max(0, $1 + Double(bias[$0 / pixels % outputs]) + Double(residual[$0])) }
     let scale = (want.reduce(0) { $0 + $1 * $1 } / Double(want.count)).squareRoot()
     let (single, weight) = (Tensor(x.shape, x.scalars.map(Float.init)), Tensor(w.shape, w.scalars.map(Float.init)))
-    let geometry = Window(height: 3, width: 3, stride: 1, padding: .symmetric(1)).geometry(
+    let geometry = Window(height: kernel, width: kernel, stride: 1, padding: padding).geometry(
       channels: channels, height: height, width: width)
     for algorithm in ConvolutionAlgorithm.allCases {
       let weights = ConvolutionWeights(weight, for: geometry, algorithm: algorithm)
+      if algorithm == (kernel == 3 ? .winograd : .strassen) {
+        // 7×7 pixels have no halves.
+        #expect((weights.algorithm == algorithm) == (kernel == 3 || pixels % 2 == 0))
+      }
       for threads in [1, 2] {
-        let pool = WorkerPool.shared.width
-        WorkerPool.shared.width = threads
-        defer { WorkerPool.shared.width = pool }
-        let got = bias.withUnsafeBufferPointer { bias in
-          residual.withUnsafeBufferPointer { residual in
-            Tensor<Float>([3, outputs, height, width]) {
-              convolve(
-                geometry, batch: 3, input: single.pointer, weights: weights,
-                epilogue: Epilogue(bias: bias.baseAddress, residual: residual.baseAddress, relu: true),
-                output: $0.baseAddress!)
+        let got = withThreads(threads) {
+          bias.withUnsafeBufferPointer { bias in
+            residual.withUnsafeBufferPointer { residual in
+              Tensor<Float>([3, outputs, height, width]) {
+                convolve(
+                  geometry, batch: 3, input: single.pointer, weights: weights,
+                  epilogue: Epilogue(bias: bias.baseAddress, residual: residual.baseAddress, relu: true),
+                  output: $0.baseAddress!)
+              }
             }
           }
         }
-        #expect(largestError(got.scalars, want) < (Self.tolerance[algorithm] ?? 0) * scale, "\(algorithm)")
+        #expect(largestError(got.scalars, want) < (Self.tolerance[weights.algorithm] ?? 0) * scale, "\(algorithm)")
       }
     }
+  }
+
+  /// Deterministic: the shape and the batch decide, the machine's load does not.
+  @Test func `Strassen's method is chosen for 1×1 convolutions of many channels and pixels`() {
+    #if !DEBUG
+      func chosen(_ channels: Int, _ size: Int, _ outputs: Int, kernel: Int = 1, batch: Int) -> ConvolutionAlgorithm {
+        let geometry = Window(height: kernel, width: kernel, stride: 1, padding: .symmetric(kernel / 2)).geometry(
+          channels: channels, height: size, width: size)
+        let weights = ConvolutionWeights<Float>(
+          Tensor([outputs, channels, kernel, kernel]) { $0.update(repeating: 0) }, for: geometry)
+        return weights.algorithm(batch: batch, geometry)
+      }
+      #expect(chosen(1024, 14, 256, batch: 8) == .strassen)
+      #expect(chosen(1024, 14, 256, batch: 1) == .direct)
+      #expect(chosen(256, 56, 64, batch: 1) == .strassen)
+      #expect(chosen(64, 56, 256, batch: 8) == .direct)
+      #expect(chosen(512, 7, 2048, batch: 32) == .direct)
+      #expect(chosen(64, 56, 64, kernel: 3, batch: 1) == .winograd)
+    #endif
   }
 
   @Test(arguments: [

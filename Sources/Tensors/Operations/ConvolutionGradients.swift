@@ -95,7 +95,7 @@ func convolutionWeightGradient<Scalar: RealScalar>(
     shapes.geometry, outputChannels: shapes.outputChannels, batch: shapes.batch, for: Scalar.self)
   {
   case .winograd: return weightGradientByWinograd(shapes, gradient.float, input.float, into: result.float)
-  case .direct: return weightGradient(shapes, parts, gradient.float, input.float, into: result.float)
+  case .direct, .strassen: return weightGradient(shapes, parts, gradient.float, input.float, into: result.float)
   case .blas: break
   }
   let size = shapes.outputChannels * shapes.taps

@@ -22,35 +22,52 @@ public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   case blas
   /// Columns packed and multiplied tile by tile: `Kernels/convolution.c`.
   case direct
+  /// 1×1 convolution with seven products in place of eight, by Strassen's method: `Kernels/strassen.c`.
+  case strassen
   /// Winograd's F(4×4, 3×3): `Kernels/winograd.c`.
   case winograd
 
   /// Whether this is a way to convolve such a window in this precision.
-  func applies<Scalar: RealScalar>(to geometry: covpool_window, _: Scalar.Type) -> Bool {
-    switch self {
-    case .blas: true
-    case .direct: Scalar.self == Float.self
-    case .winograd: Scalar.self == Float.self && withUnsafePointer(to: geometry) { covpool_winograd_applies($0) != 0 }
+  func applies<Scalar: RealScalar>(to geometry: covpool_window, outputChannels: Int, _: Scalar.Type) -> Bool {
+    guard self != .blas else { return true }
+    guard Scalar.self == Float.self else { return false }
+    return withUnsafePointer(to: geometry) {
+      switch self {
+      case .strassen: covpool_strassen_applies($0, outputChannels) != 0
+      case .winograd: covpool_winograd_applies($0) != 0
+      case .blas, .direct: true
+      }
     }
   }
 
   /// The algorithm for weights that are used again and again.
   ///
-  /// Winograd's method wherever it applies and there are enough channels to pay for its transforms. A single image of 7×7
-  /// pixels would be better off without it, having 4 tiles for 16 lanes; from the second image on it is not.
+  /// Winograd's and Strassen's methods wherever they apply and there are enough channels to pay for their sums. A single
+  /// image of 7×7 pixels would be better off without Winograd's, having 4 tiles for 16 lanes; from the second image on it is
+  /// not.
   static func best<Scalar: RealScalar>(
     _ geometry: covpool_window, outputChannels: Int, for _: Scalar.Type
   ) -> ConvolutionAlgorithm {
     guard prefersKernels(Scalar.self) else { return .blas }
-    let pays = min(geometry.channels, outputChannels) >= 16
-    return pays && ConvolutionAlgorithm.winograd.applies(to: geometry, Scalar.self) ? .winograd : .direct
+    func pays(_ algorithm: ConvolutionAlgorithm, from channels: (input: Int, output: Int)) -> Bool {
+      geometry.channels >= channels.input && outputChannels >= channels.output
+        && algorithm.applies(to: geometry, outputChannels: outputChannels, Scalar.self)
+    }
+    if pays(.winograd, from: (16, 16)) { return .winograd }
+    return pays(.strassen, from: (128, 64)) ? .strassen : .direct
+  }
+
+  /// What to do with a batch in place of this algorithm: with fewer than 1024 pixels Strassen's sums of the weights cost
+  /// more than they save.
+  func forBatch(_ batch: Int, _ geometry: covpool_window) -> ConvolutionAlgorithm {
+    self == .strassen && batch * geometry.out_height * geometry.out_width < 1024 ? .direct : self
   }
 
   /// The algorithm for weights that are used once, as in a step of training: transforming them must pay as well.
   static func best<Scalar: RealScalar>(
     _ geometry: covpool_window, outputChannels: Int, batch: Int, for _: Scalar.Type
   ) -> ConvolutionAlgorithm {
-    let best = best(geometry, outputChannels: outputChannels, for: Scalar.self)
+    let best = best(geometry, outputChannels: outputChannels, for: Scalar.self).forBatch(batch, geometry)
     let pixels = batch * geometry.out_height * geometry.out_width
     return best == .winograd && pixels < 512 ? .direct : best
   }
@@ -62,6 +79,7 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
   package let outputChannels: Int
   /// What the weights are prepared for.
   package let algorithm: ConvolutionAlgorithm
+  private let isForced: Bool
   fileprivate let tensor: Tensor<Scalar>
 
   /// The weights `[O, C, h, w]` of a convolution, times the scale `[O]` if there is one, prepared for the algorithm or the
@@ -70,21 +88,28 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
     _ weight: Tensor<Scalar>, scale: Tensor<Scalar>? = nil, for geometry: covpool_window,
     algorithm: ConvolutionAlgorithm? = nil
   ) {
-    let taps = weight.shape[2] * weight.shape[3]
+    let taps = weight.shape[2] * weight.shape[3], outputChannels = weight.shape[0]
+    let forced = algorithm.flatMap {
+      $0.applies(to: geometry, outputChannels: outputChannels, Scalar.self) ? $0 : nil
+    }
     self.init(
-      weight, for: geometry, outputChannels: weight.shape[0], strides: (weight.shape[1] * taps, taps), flipped: false,
-      scale: scale,
-      algorithm: algorithm.flatMap { $0.applies(to: geometry, Scalar.self) ? $0 : nil }
-        ?? .best(geometry, outputChannels: weight.shape[0], for: Scalar.self))
+      weight, for: geometry, outputChannels: outputChannels, strides: (weight.shape[1] * taps, taps), flipped: false,
+      scale: scale, algorithm: forced ?? .best(geometry, outputChannels: outputChannels, for: Scalar.self),
+      isForced: forced != nil)
+  }
+
+  /// How a batch is convolved.
+  package func algorithm(batch: Int, _ geometry: covpool_window) -> ConvolutionAlgorithm {
+    isForced ? algorithm : algorithm.forBatch(batch, geometry)
   }
 
   /// Weights whose element for output o, input c and tap t is `weight[o * strides.output + c * strides.input + t]`, with
   /// the taps in reverse if `flipped`.
   init(
     _ weight: Tensor<Scalar>, for geometry: covpool_window, outputChannels: Int, strides: (output: Int, input: Int),
-    flipped: Bool, scale: Tensor<Scalar>? = nil, algorithm: ConvolutionAlgorithm
+    flipped: Bool, scale: Tensor<Scalar>? = nil, algorithm: ConvolutionAlgorithm, isForced: Bool = false
   ) {
-    (self.outputChannels, self.algorithm) = (outputChannels, algorithm)
+    (self.outputChannels, self.algorithm, self.isForced) = (outputChannels, algorithm, isForced)
     var window = geometry
     switch algorithm {
     case .blas:
@@ -97,7 +122,7 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
               columns: weight.scalarCount / max(outputChannels, 1))
           }
         } ?? weight
-    case .direct:
+    case .direct, .strassen:
       tensor = Tensor([covpool_packed_weights_size(&window, outputChannels)]) { packed in
         covpool_pack_weights(
           &window, outputChannels, weight.pointer.float, strides.output, strides.input, flipped ? 1 : 0,
@@ -138,15 +163,22 @@ package func convolve<Scalar: RealScalar>(
   (job.x, job.weights, job.y) = (input.float, weights.tensor.pointer.float, output.float)
   (job.bias, job.residual) = (epilogue.bias?.float, epilogue.residual?.float)
   job.relu = epilogue.relu ? 1 : 0
-  if weights.algorithm == .winograd { convolveByWinograd(job) } else { convolveDirectly(job) }
+  switch weights.algorithm(batch: batch, geometry) {
+  case .winograd: convolveByWinograd(job)
+  case .strassen: convolveByStrassen(job)
+  case .direct, .blas: convolveDirectly(job)
+  }
 }
 
 /// The batch's pixels, or where they are few its output channels, are shared out.
 private func convolveDirectly(_ job: covpool_convolution) {
-  let work = ConvolutionPieces(job, threads: WorkerPool.shared.width)
+  let pixels = job.batch * job.window.out_height * job.window.out_width
+  let work = ConvolutionPieces(
+    tiles: (pixels + tileSize - 1) / tileSize, panels: (job.out_channels + panelSize - 1) / panelSize)
   WorkerPool.shared.forEach(work.count) { index in
     withUnsafePointer(to: job) { job in
-      let (tiles, panels) = (work.tiles(index), work.panels(index))
+      let (tiles, panels) = work[index]
+      guard !tiles.isEmpty, !panels.isEmpty else { return }
       withScratch(of: Float.self, covpool_convolution_scratch(job, tiles.count)) { scratch in
         covpool_convolve(
           job, tiles.lowerBound, tiles.upperBound, panels.lowerBound, panels.upperBound, scratch)
@@ -155,36 +187,57 @@ private func convolveDirectly(_ job: covpool_convolution) {
   }
 }
 
-/// How a convolution is cut: into runs of tiles, and into groups of panels where there are few tiles.
-private struct ConvolutionPieces {
-  let tileCount: Int, panelCount: Int
-  let runs: Int, groups: Int
-
-  init(_ job: covpool_convolution, threads: Int) {
-    let pixels = job.batch * job.window.out_height * job.window.out_width
-    tileCount = (pixels + Int(COVPOOL_TILE) - 1) / Int(COVPOOL_TILE)
-    panelCount = (job.out_channels + Int(COVPOOL_PANEL) - 1) / Int(COVPOOL_PANEL)
-    // A run of 32 tiles reuses each weight 1024 times; every thread gets as many runs as the others.
-    let wanted = (tileCount + 31) / 32
-    if tileCount >= 8 * threads {
-      runs = (wanted + threads - 1) / threads * threads
-      groups = 1
-    } else {
-      runs = max(1, min(wanted, tileCount))
-      groups = max(1, min(threads, panelCount))
+/// The same with pairs of pixels and panels for each half of the output channels.
+private func convolveByStrassen(_ job: covpool_convolution) {
+  let work = withUnsafePointer(to: job) {
+    ConvolutionPieces(tiles: covpool_strassen_tiles($0), panels: job.out_channels / Int(COVPOOL_STRASSEN_PANEL))
+  }
+  WorkerPool.shared.forEach(work.count) { index in
+    withUnsafePointer(to: job) { job in
+      let (tiles, panels) = work[index]
+      guard !tiles.isEmpty, !panels.isEmpty else { return }
+      withScratch(of: Float.self, covpool_strassen_scratch(job, panels.count)) { scratch in
+        covpool_strassen(job, tiles.lowerBound, tiles.upperBound, panels.lowerBound, panels.upperBound, scratch)
+      }
     }
   }
+}
 
-  var count: Int { runs * groups }
+/// How a convolution is cut among threads, whose pieces follow each other.
+///
+/// Every thread gets the same number of tiles, in runs; of the few tiles that are left each is cut by its panels. Where there
+/// are few tiles in all, every thread gets a group of panels of all tiles, and of a run of them if there are few panels too.
+private struct ConvolutionPieces {
+  typealias Piece = (tiles: Range<Int>, panels: Range<Int>)
 
-  func tiles(_ index: Int) -> Range<Int> {
-    let run = index / groups
-    return run * tileCount / runs..<(run + 1) * tileCount / runs
+  private let tiles: Int, panels: Int, threads: Int
+  /// Tiles that are shared out evenly, and the runs of each thread.
+  private let evenTiles: Int, runsOfThread: Int
+
+  init(tiles: Int, panels: Int) {
+    (self.tiles, self.panels, threads) = (tiles, panels, WorkerPool.shared.width)
+    evenTiles = tiles >= 8 * threads ? tiles / threads * threads : 0
+    // A run of 32 tiles reuses each weight 1024 times.
+    runsOfThread = (evenTiles / threads + 31) / 32
   }
 
-  func panels(_ index: Int) -> Range<Int> {
-    let group = index % groups
-    return group * panelCount / groups..<(group + 1) * panelCount / groups
+  private var piecesOfThread: Int { runsOfThread + (tiles > evenTiles ? 1 : 0) }
+
+  var count: Int { threads * piecesOfThread }
+
+  /// Some may be empty.
+  subscript(_ index: Int) -> Piece {
+    let (thread, piece) = index.quotientAndRemainder(dividingBy: piecesOfThread)
+    if piece < runsOfThread {
+      return (part(thread * runsOfThread + piece, of: threads * runsOfThread, 0..<evenTiles), 0..<panels)
+    }
+    let runs = evenTiles > 0 ? tiles - evenTiles : max(1, threads / max(panels, 1)), groups = threads / runs
+    guard thread < runs * groups else { return (0..<0, 0..<0) }
+    return (part(thread / groups, of: runs, evenTiles..<tiles), part(thread % groups, of: groups, 0..<panels))
+  }
+
+  private func part(_ index: Int, of count: Int, _ range: Range<Int>) -> Range<Int> {
+    range.lowerBound + index * range.count / count..<range.lowerBound + (index + 1) * range.count / count
   }
 }
 
