@@ -1,6 +1,6 @@
 """Times training steps of this package and of PyTorch eager in turn, and writes a table and training.csv.
 
-Run by `make training-benchmark`. usage: compare_training.py TRAINING_STEP [--rounds 5] [--steps 5] [--threads N] [--output DIR]
+Run by `make benchmark`. usage: compare_training.py TRAINING_STEP [--rounds 5] [--steps 5] [--threads N] [--output DIR]
 """
 import argparse
 import json

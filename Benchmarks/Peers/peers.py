@@ -56,8 +56,11 @@ class Peer:
 
 
 def processor():
+    """The processor's name, and as virtual machines often know only a part of it, its family and model."""
     with open("/proc/cpuinfo") as file:
-        return next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "unknown")
+        fields = dict(map(str.strip, line.split(":", 1)) for line in file if ":" in line)
+    name = fields.get("model name", "unknown")
+    return f"{name} (family {fields['cpu family']}, model {fields['model']})" if "cpu family" in fields else name
 
 
 def write_csv(path, rows):

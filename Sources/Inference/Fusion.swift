@@ -58,7 +58,7 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgo
     }
     let weights = ConvolutionWeights(weight, scale: scale, for: geometry, algorithm: algorithm)
     // The plan has them in a form of its own.
-    if weights.algorithm != .blas { weight.storage?.letGo() }
+    if weights.preparedFor != .blas { weight.storage?.letGo() }
     let planned = PlannedConvolution(
       label: label, geometry: geometry, weights: weights,
       bias: bias, residual: residual, relu: relu, input: step.inputs[0], output: output)

@@ -78,9 +78,11 @@ void covpool_convolve(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t
         ptrdiff_t channel = o * panel, there = least(group * panel, outputs - channel);
         const float *bias = is_last && job->bias ? job->bias + channel : 0;
         const float *a = weights + o * products * panel;
-        float biases[2 * panel] = {0};
+        const float *scale = is_last && job->scale ? job->scale + channel : 0;
+        float biases[2 * panel] = {0}, scales[2 * panel] = {0};
         if (bias && there < group * panel) bias = memcpy(biases, bias, (size_t)there * sizeof(float));
-        target place = {.bias = bias, .relu = is_last && job->relu, .accumulates = c0 > 0};
+        if (scale && there < group * panel) scale = memcpy(scales, scale, (size_t)there * sizeof(float));
+        target place = {.scale = scale, .bias = bias, .relu = is_last && job->relu, .accumulates = c0 > 0};
         float y[panel * tile], residual[panel * tile];
         if (is_whole && there == panel) {
           ptrdiff_t start = starts[0] + channel * pixels;

@@ -23,7 +23,7 @@ typedef struct {
 /// Where the products of a panel and a tile go, and what happens to them.
 typedef struct {
   float *y;
-  const float *residual, *bias;
+  const float *residual, *scale, *bias;
   ptrdiff_t stride;
   int relu, accumulates;
   /// Sums to go on from, in rows as wide as the tile; may be NULL.

@@ -229,6 +229,7 @@ TARGET static inline __attribute__((always_inline)) void NAMED(products)(int row
     UNROLL_FOR (i, rows)
       UNROLL_FOR (j, across) {
         vector v = sum[i][j];
+        if (to->scale) v *= to->scale[i];
         if (to->bias) v += to->bias[i];
         if (residual) v += *(const vector *)(residual + i * to->stride + j * width);
         if (to->relu) v = (vector)((mask)v & ~(mask)(v < 0));  // NaN stays NaN
@@ -254,6 +255,8 @@ TARGET static void NAMED(multiply_narrow)(ptrdiff_t count, int panels, const flo
   target part = *to;
   for (int p = 0; p < panels; p++, part.y += panel * part.stride) {
     NAMED(products)(panel, ACROSS, lanes, count, a + p * distance, panel, 0, b, &part);
+    if (part.start) part.start += panel * lanes;
+    if (part.scale) part.scale += panel;
     if (part.bias) part.bias += panel;
     if (part.residual) part.residual += panel * part.stride;
   }

@@ -1,5 +1,6 @@
 #include "strassen.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "convolution_columns.h"
@@ -15,8 +16,24 @@ enum { products = 7, sums_of_weights = 4, quarters = 4 };
 
 int covpool_strassen_applies(const covpool_window *w, ptrdiff_t out_channels) {
   // Half a block's channels times a panel's eight outputs are whole vectors of 16.
-  return needs_no_copy(w) && w->channels % block_channels(w) == 0 && block_channels(w) % 4 == 0 &&
+  return w->channels > 0 && needs_no_copy(w) && w->channels % block_channels(w) == 0 && block_channels(w) % 4 == 0 &&
          out_channels % COVPOOL_STRASSEN_PANEL == 0 && w->out_height * w->out_width % 2 == 0;
+}
+
+void covpool_strassen_scales(const covpool_window *w, ptrdiff_t out_channels, const float *from, ptrdiff_t out_stride,
+                             ptrdiff_t in_stride, const float *scale, float *factors, float *scales) {
+  for (ptrdiff_t o = 0; o < out_channels; o++) {
+    float largest = 0;
+    for (ptrdiff_t c = 0; c < w->channels; c++) largest = fmaxf(largest, fabsf(from[o * out_stride + c * in_stride]));
+    if (scale) largest *= fabsf(scale[o]);
+    // Within the range in which neither a power nor its inverse overflows.
+    int exponent = 0;
+    if (largest > 0 && isfinite(largest)) frexpf(largest, &exponent);
+    exponent = exponent < -100 ? -100 : exponent > 100 ? 100 : exponent;
+    // A channel without weights gets no other's rounding errors.
+    scales[o] = largest == 0 ? 0 : ldexpf(1, exponent);
+    factors[o] = ldexpf(scale ? scale[o] : 1, -exponent);
+  }
 }
 
 /// From the columns of one product to the next's: a cache line more than they take, since all seven are written in
@@ -80,10 +97,10 @@ static ptrdiff_t quarter_offset(const covpool_convolution *job, ptrdiff_t panel_
   return channel * pixels + quarter % 2 * half;
 }
 
-/// What the first products of a panel and a tile ask for, three kinds of rows each.
-enum { products_asking = 4, rows_ahead = 3 * products_asking };
+/// What comes next and is asked for by the first products of a panel and a tile, three of the list by each: each
+/// quarter's outputs and residuals, and last the columns of both halves of the pixels.
+enum { products_asking = 4, rows_ahead = 3 * products_asking, columns_ahead = rows_ahead - 2 };
 
-/// Outputs and residuals that come next: eight rows for each quarter of a whole tile's.
 static void find_ahead(const covpool_convolution *job, const pair_tile *at, ptrdiff_t panel_index, int is_last,
                        tile_rows ahead[rows_ahead]) {
   for (int q = 0; at->is_whole && q < quarters; q++) {
@@ -121,7 +138,8 @@ static void multiply_pairs(const covpool_convolution *job, const convolution_ker
   for (int q = 0; q < quarters; q++) {
     ptrdiff_t offset = quarter_offset(job, panel_index, q);
     const float *residual = in->is_last && job->residual ? job->residual + offset : 0;
-    to[q] = (target){.bias = in->is_last && job->bias ? job->bias + offset / pixels : 0,
+    to[q] = (target){.scale = in->is_last && job->scale ? job->scale + offset / pixels : 0,
+                     .bias = in->is_last && job->bias ? job->bias + offset / pixels : 0,
                      .relu = in->is_last && job->relu,
                      .accumulates = !in->is_first};
     if (at->is_whole) {
@@ -169,8 +187,8 @@ void covpool_strassen(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t
   for (ptrdiff_t c = 0; c < w->channels; c += channels) {
     block in = {.half_channels = half_channels, .is_first = c == 0, .is_last = c + channels == w->channels};
     const float *x = job->x + c * pixels, *weights = job->weights + c * job->out_channels;
-    // The weights' sums are made anew every time: kept, they would take as much memory again, which one image waits
-    // for.
+    // The weights' sums are made anew every time: beside the weights they would nearly double what a network takes, and
+    // what one image waits for.
     for (ptrdiff_t i = 0; i < panels; i++) {
       const float *a = weights + (first_panel + i) * 2 * size;
       best.combine_weights(a, a + size, a + below, a + below + size, size, combined + i * sums_of_weights * size);
@@ -190,7 +208,7 @@ void covpool_strassen(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t
         if (t + 1 < last) {
           ptrdiff_t from = channels * i / panels, rows = channels * (i + 1) / panels - from;
           for (int h = 0; h < 2; h++)
-            ahead[rows_ahead - 1 - h] = (tile_rows){
+            ahead[columns_ahead + h] = (tile_rows){
                 .start = x + next.runs[0].source + h * half + from * pixels, .stride = pixels, .rows = rows};
         }
         multiply_pairs(job, &best, &in, &at, first_panel + i, sides, columns, ahead);

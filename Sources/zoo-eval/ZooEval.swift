@@ -147,7 +147,8 @@ struct ZooEval: ParsableCommand {
     do {
       if list { return print(ModelList(format).text, terminator: "") }
       guard let model else { return }
-      try withNetworkInTheBox(model).run(model)
+      let options = withNetworkInTheBox(model)
+      try options.run(model, isInTheBox: options.checkpoint != checkpoint)
     } catch let error as ExitCode {
       throw error
     } catch {
@@ -167,17 +168,8 @@ struct ZooEval: ParsableCommand {
     return options
   }
 
-  /// Says so where the weights are the network in the box, once nothing is wrong with the arguments.
-  private func announceNetworkInTheBox(_ model: String) {
-    guard let checkpoint, checkpoint == Zoo.checkpointInTheBox(model) else { return }
-    print("weights: the network in the box, trained on Fashion-MNIST")
-    if data == nil, images.isEmpty {
-      Output.standardError(
-        "note: Fashion-MNIST, which this network is for, is not installed (Debian: dataset-fashion-mnist)")
-    }
-  }
-
-  private func run(_ model: String) throws {
+  /// - Parameter isInTheBox: whether the weights are the network in the box, which is said once nothing is wrong.
+  private func run(_ model: String, isInTheBox: Bool) throws {
     if let threads { WorkerPool.shared.width = threads }
     Output.checkBuild()
     if let warning = BLASInfo.current.warning { Output.warn(warning) }
@@ -191,7 +183,13 @@ struct ZooEval: ParsableCommand {
     if iterations != nil, !makesIterations {
       throw Mistake("--iterations is for Fast-MPN networks; \(model) has no Newton–Schulz iterations")
     }
-    announceNetworkInTheBox(model)
+    if isInTheBox {
+      print("weights: the network in the box, trained on Fashion-MNIST")
+      if data == nil {
+        Output.standardError(
+          "note: Fashion-MNIST, which this network is for, is not installed (Debian: dataset-fashion-mnist)")
+      }
+    }
     for warning in classifier.report?.warnings ?? [] { Output.warn(warning) }
     if let iterations, classifier.report != nil, iterations != 5 {
       Output.warn("\(iterations) Newton–Schulz iterations: a network is trained with its own number, usually 5")

@@ -72,9 +72,9 @@ private func convolvedByDefinition(
       let weights = ConvolutionWeights(weight, for: geometry, algorithm: algorithm)
       if algorithm == (kernel == 3 ? .winograd : .strassen) {
         // 7×7 pixels have no halves.
-        #expect((weights.algorithm == algorithm) == (kernel == 3 || pixels % 2 == 0))
+        #expect((weights.preparedFor == algorithm) == (kernel == 3 || pixels % 2 == 0))
       }
-      for threads in [1, 2] {
+      for threads in [1, 2, 3, 24] {
         let got = withThreads(threads) {
           bias.withUnsafeBufferPointer { bias in
             residual.withUnsafeBufferPointer { residual in
@@ -87,7 +87,37 @@ private func convolvedByDefinition(
             }
           }
         }
-        #expect(largestError(got.scalars, want) < (Self.tolerance[weights.algorithm] ?? 0) * scale, "\(algorithm)")
+        #expect(largestError(got.scalars, want) < (Self.tolerance[weights.preparedFor] ?? 0) * scale, "\(algorithm)")
+      }
+    }
+  }
+
+  /// Strassen's method adds outputs of channels to each other that BatchNorm's scales may have made a million times as large.
+  @Test func `A channel is as exact beside much larger ones, whatever the method`() {
+    let (channels, outputs, size) = (256, 64, 14)
+    let x = tensor([6, channels, size, size])
+    let w = tensor([outputs, channels, 1, 1], "w")
+    let scales = (0..<outputs).map { [1, 1e-6, 1e-3, 1e3, 0][$0 % 5] }
+    let sums = Convolution2d().applied(to: x, w).scalars
+    let (single, weight) = (Tensor(x.shape, x.scalars.map(Float.init)), Tensor(w.shape, w.scalars.map(Float.init)))
+    let geometry = Window(height: 1, width: 1, stride: 1, padding: .symmetric(0)).geometry(
+      channels: channels, height: size, width: size)
+    for algorithm in [ConvolutionAlgorithm.direct, .strassen] {
+      let weights = ConvolutionWeights(
+        weight, scale: Tensor([outputs], scales.map(Float.init)), for: geometry, algorithm: algorithm)
+      let got = Tensor<Float>([6, outputs, size, size]) {
+        convolve(
+          geometry, batch: 6, input: single.pointer, weights: weights, epilogue: Epilogue(), output: $0.baseAddress!)
+      }.scalars
+      var errors = [Double](repeating: 0, count: outputs), squares = errors
+      for (index, sum) in sums.enumerated() {
+        let output = index / (size * size) % outputs
+        errors[output] = max(errors[output], abs(Double(got[index]) - sum * scales[output]))
+        squares[output] += sum * sum / Double(sums.count / outputs)
+      }
+      for output in 0..<outputs {
+        let scale = scales[output] * squares[output].squareRoot()
+        #expect(errors[output] <= (Self.tolerance[algorithm] ?? 0) * scale, "\(algorithm), \(output)")
       }
     }
   }

@@ -22,7 +22,9 @@ typedef struct {
   const float *x;
   /// From covpool_pack_weights.
   const float *weights;
-  /// Added to each output channel; may be NULL.
+  /// What each output channel's sums are multiplied by; may be NULL.
+  const float *scale;
+  /// Then added to each output channel; may be NULL.
   const float *bias;
   /// [batch, out_channels, out_height, out_width], added; may be NULL.
   const float *residual;

@@ -133,7 +133,7 @@ func convolutionWeightGradient<Scalar: RealScalar>(
   for part in 1..<max(parts, 1) { accumulate(total + part * size, into: result, count: size) }
 }
 
-/// The same in single precision, by the kernels of `Kernels/convolution.c`.
+/// The same in single precision, by `Kernels/weight_gradient.c`.
 private func weightGradient(
   _ shapes: ConvolutionShapes, _ parts: Int, _ gradient: UnsafePointer<Float>, _ input: UnsafePointer<Float>,
   into result: UnsafeMutablePointer<Float>

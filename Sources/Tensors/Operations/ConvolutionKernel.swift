@@ -58,7 +58,7 @@ public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   }
 
   /// What to do with a batch in place of this algorithm: with fewer than 1024 pixels Strassen's sums of the weights cost
-  /// more than they save.
+  /// more than they save. So an image's last bits may depend on how many there are.
   func forBatch(_ batch: Int, _ geometry: covpool_window) -> ConvolutionAlgorithm {
     self == .strassen && batch * geometry.out_height * geometry.out_width < 1024 ? .direct : self
   }
@@ -77,10 +77,12 @@ public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
 package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
   /// Output channels.
   package let outputChannels: Int
-  /// What the weights are prepared for.
-  package let algorithm: ConvolutionAlgorithm
+  /// Strassen's weights serve small batches directly.
+  package let preparedFor: ConvolutionAlgorithm
   private let isForced: Bool
   fileprivate let tensor: Tensor<Scalar>
+  /// `[O]`, what the sums are multiplied by.
+  fileprivate let scales: Tensor<Scalar>?
 
   /// The weights `[O, C, h, w]` of a convolution, times the scale `[O]` if there is one, prepared for the algorithm or the
   /// one that is best for many uses.
@@ -100,7 +102,7 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
 
   /// How a batch is convolved.
   package func algorithm(batch: Int, _ geometry: covpool_window) -> ConvolutionAlgorithm {
-    isForced ? algorithm : algorithm.forBatch(batch, geometry)
+    isForced ? preparedFor : preparedFor.forBatch(batch, geometry)
   }
 
   /// Weights whose element for output o, input c and tap t is `weight[o * strides.output + c * strides.input + t]`, with
@@ -109,8 +111,19 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
     _ weight: Tensor<Scalar>, for geometry: covpool_window, outputChannels: Int, strides: (output: Int, input: Int),
     flipped: Bool, scale: Tensor<Scalar>? = nil, algorithm: ConvolutionAlgorithm, isForced: Bool = false
   ) {
-    (self.outputChannels, self.algorithm, self.isForced) = (outputChannels, algorithm, isForced)
+    (self.outputChannels, preparedFor, self.isForced) = (outputChannels, algorithm, isForced)
     var window = geometry
+    var factors = scale
+    scales =
+      algorithm != .strassen
+      ? nil
+      : Tensor([outputChannels]) { scales in
+        factors = Tensor([outputChannels]) { factors in
+          covpool_strassen_scales(
+            &window, outputChannels, weight.pointer.float, strides.output, strides.input, scale?.pointer.float,
+            factors.baseAddress!.float, scales.baseAddress!.float)
+        }
+      }
     switch algorithm {
     case .blas:
       precondition(!flipped, "weights for BLAS stay as they are")
@@ -126,7 +139,7 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
       tensor = Tensor([covpool_packed_weights_size(&window, outputChannels)]) { packed in
         covpool_pack_weights(
           &window, outputChannels, weight.pointer.float, strides.output, strides.input, flipped ? 1 : 0,
-          scale?.pointer.float, packed.baseAddress!.float)
+          factors?.pointer.float, packed.baseAddress!.float)
       }
     case .winograd:
       tensor = Tensor([covpool_winograd_weights_size(&window, outputChannels)]) { transformed in
@@ -146,12 +159,12 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
 /// Output channels of a panel of weights, and pixels or Winograd's tiles that are multiplied at once.
 let panelSize = Int(COVPOOL_PANEL), tileSize = Int(COVPOOL_TILE)
 
-/// Convolves a batch by the algorithm that the weights are prepared for; the work is spread over the pool.
+/// Convolves a batch in the way that the weights are prepared for; the work is spread over the pool.
 package func convolve<Scalar: RealScalar>(
   _ geometry: covpool_window, batch: Int, input: UnsafePointer<Scalar>, weights: ConvolutionWeights<Scalar>,
   epilogue: Epilogue<Scalar>, output: UnsafeMutablePointer<Scalar>
 ) {
-  guard weights.algorithm != .blas else {
+  guard weights.preparedFor != .blas else {
     convolveByProducts(
       geometry, batch: batch, outputChannels: weights.outputChannels, input: input, weight: weights.tensor.pointer,
       epilogue: epilogue, output: output)
@@ -161,6 +174,7 @@ package func convolve<Scalar: RealScalar>(
   job.window = geometry
   (job.batch, job.out_channels) = (batch, weights.outputChannels)
   (job.x, job.weights, job.y) = (input.float, weights.tensor.pointer.float, output.float)
+  job.scale = weights.scales?.pointer.float
   (job.bias, job.residual) = (epilogue.bias?.float, epilogue.residual?.float)
   job.relu = epilogue.relu ? 1 : 0
   switch weights.algorithm(batch: batch, geometry) {
@@ -174,7 +188,8 @@ package func convolve<Scalar: RealScalar>(
 private func convolveDirectly(_ job: covpool_convolution) {
   let pixels = job.batch * job.window.out_height * job.window.out_width
   let work = ConvolutionPieces(
-    tiles: (pixels + tileSize - 1) / tileSize, panels: (job.out_channels + panelSize - 1) / panelSize)
+    tiles: (pixels + tileSize - 1) / tileSize, panels: (job.out_channels + panelSize - 1) / panelSize,
+    threads: WorkerPool.shared.width)
   WorkerPool.shared.forEach(work.count) { index in
     withUnsafePointer(to: job) { job in
       let (tiles, panels) = work[index]
@@ -190,7 +205,9 @@ private func convolveDirectly(_ job: covpool_convolution) {
 /// The same with pairs of pixels and panels for each half of the output channels.
 private func convolveByStrassen(_ job: covpool_convolution) {
   let work = withUnsafePointer(to: job) {
-    ConvolutionPieces(tiles: covpool_strassen_tiles($0), panels: job.out_channels / Int(COVPOOL_STRASSEN_PANEL))
+    ConvolutionPieces(
+      tiles: covpool_strassen_tiles($0), panels: job.out_channels / Int(COVPOOL_STRASSEN_PANEL),
+      threads: WorkerPool.shared.width)
   }
   WorkerPool.shared.forEach(work.count) { index in
     withUnsafePointer(to: job) { job in
@@ -200,44 +217,6 @@ private func convolveByStrassen(_ job: covpool_convolution) {
         covpool_strassen(job, tiles.lowerBound, tiles.upperBound, panels.lowerBound, panels.upperBound, scratch)
       }
     }
-  }
-}
-
-/// How a convolution is cut among threads, whose pieces follow each other.
-///
-/// Every thread gets the same number of tiles, in runs; of the few tiles that are left each is cut by its panels. Where there
-/// are few tiles in all, every thread gets a group of panels of all tiles, and of a run of them if there are few panels too.
-private struct ConvolutionPieces {
-  typealias Piece = (tiles: Range<Int>, panels: Range<Int>)
-
-  private let tiles: Int, panels: Int, threads: Int
-  /// Tiles that are shared out evenly, and the runs of each thread.
-  private let evenTiles: Int, runsOfThread: Int
-
-  init(tiles: Int, panels: Int) {
-    (self.tiles, self.panels, threads) = (tiles, panels, WorkerPool.shared.width)
-    evenTiles = tiles >= 8 * threads ? tiles / threads * threads : 0
-    // A run of 32 tiles reuses each weight 1024 times.
-    runsOfThread = (evenTiles / threads + 31) / 32
-  }
-
-  private var piecesOfThread: Int { runsOfThread + (tiles > evenTiles ? 1 : 0) }
-
-  var count: Int { threads * piecesOfThread }
-
-  /// Some may be empty.
-  subscript(_ index: Int) -> Piece {
-    let (thread, piece) = index.quotientAndRemainder(dividingBy: piecesOfThread)
-    if piece < runsOfThread {
-      return (part(thread * runsOfThread + piece, of: threads * runsOfThread, 0..<evenTiles), 0..<panels)
-    }
-    let runs = evenTiles > 0 ? tiles - evenTiles : max(1, threads / max(panels, 1)), groups = threads / runs
-    guard thread < runs * groups else { return (0..<0, 0..<0) }
-    return (part(thread / groups, of: runs, evenTiles..<tiles), part(thread % groups, of: groups, 0..<panels))
-  }
-
-  private func part(_ index: Int, of count: Int, _ range: Range<Int>) -> Range<Int> {
-    range.lowerBound + index * range.count / count..<range.lowerBound + (index + 1) * range.count / count
   }
 }
 
