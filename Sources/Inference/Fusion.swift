@@ -78,6 +78,13 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgo
         swallowed.insert(reader)
         value = trace.steps[reader].output
       }
+    } else if step.operation is LinearMap, leaf(step.inputs[0]) == nil, let weight = leaf(step.inputs[1]),
+      step.inputs.count == 2 || leaf(step.inputs[2]) != nil,
+      let weights = LinearWeights(weight, bias: step.inputs.count == 3 ? leaf(step.inputs[2]) : nil)
+    {
+      let planned = PlannedLinear(
+        label: trace.label(of: step), weights: weights, input: step.inputs[0], output: step.output)
+      steps.append((index, .linear(planned)))
     } else {
       let operands = step.inputs.map { leaf($0).map { .constant($0) } ?? PlannedOperation.Operand.value($0) }
       let planned = PlannedOperation(

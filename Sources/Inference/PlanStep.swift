@@ -3,12 +3,14 @@ import Kernels
 /// One piece of work of a plan.
 enum PlanStep<Scalar: RealScalar>: Sendable {
   case convolution(PlannedConvolution<Scalar>)
+  case linear(PlannedLinear<Scalar>)
   case operation(PlannedOperation<Scalar>)
 
   /// Values computed by earlier steps, or the input, that this one reads.
   var inputs: [Int] {
     switch self {
     case .convolution(let step): [step.input] + (step.residual.map { [$0] } ?? [])
+    case .linear(let step): [step.input]
     case .operation(let step): step.inputs.compactMap { if case .value(let index) = $0 { index } else { nil } }
     }
   }
@@ -16,6 +18,7 @@ enum PlanStep<Scalar: RealScalar>: Sendable {
   var output: Int {
     switch self {
     case .convolution(let step): step.output
+    case .linear(let step): step.output
     case .operation(let step): step.output
     }
   }
@@ -24,6 +27,7 @@ enum PlanStep<Scalar: RealScalar>: Sendable {
   var label: StepLabel {
     switch self {
     case .convolution(let step): step.label
+    case .linear(let step): step.label
     case .operation(let step): step.label
     }
   }
@@ -35,6 +39,8 @@ enum PlanStep<Scalar: RealScalar>: Sendable {
   func run(_ run: PlanRun<Scalar>) {
     switch self {
     case .convolution(let step): step.run(run)
+    case .linear(let step):
+      step.weights.apply(run.tensor(step.input).pointer, batch: run.batch, into: run.pointer(step.output))
     case .operation(let step): step.run(run)
     }
   }
@@ -62,6 +68,14 @@ struct PlannedConvolution<Scalar: RealScalar>: Sendable {
     convolve(
       geometry, batch: run.batch, input: x.pointer, weights: weights, epilogue: epilogue, output: run.pointer(output))
   }
+}
+
+/// A fully connected layer with packed weights.
+struct PlannedLinear<Scalar: RealScalar>: Sendable {
+  let label: StepLabel
+  let weights: LinearWeights<Scalar>
+  let input: Int
+  let output: Int
 }
 
 /// Any other operation, as it is.

@@ -43,9 +43,11 @@ package final class TensorStorage<Scalar: RealScalar>: @unchecked Sendable {
   package var isOwned: Bool { owner == nil }
 
   /// Says that nobody will look at the numbers for a while.
-  package func letGo() {
+  package func letGo(_ range: Range<Int>? = nil) {
+    let range = range ?? 0..<count
     (owner as? any RefetchableMemory)?.letGo(
-      of: UnsafeRawBufferPointer(start: pointer, count: count * MemoryLayout<Scalar>.stride))
+      of: UnsafeRawBufferPointer(
+        start: pointer + range.lowerBound, count: range.count * MemoryLayout<Scalar>.stride))
   }
 
   deinit {

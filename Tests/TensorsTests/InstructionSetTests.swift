@@ -90,14 +90,24 @@ private func floats(_ x: Tensor<Double>) -> Tensor<Float> { Tensor(x.shape, x.sc
     }
   }
 
-  @Test(arguments: 0...2, [[1, 1, 1], [2, 7, 5], [3, 1500, 4], [8, 2049, 26], [13, 1024, 3], [64, 100, 50]])
-  func `A fully connected layer`(_ level: Int, _ sizes: [Int]) {
+  @Test(
+    arguments: 0...2,
+    [[1, 1, 1], [2, 7, 5], [3, 1500, 4], [8, 2049, 26], [13, 1024, 3], [64, 100, 50], [67, 5000, 33]])
+  func `A fully connected layer`(_ level: Int, _ sizes: [Int]) throws {
     let (x, w, bias) = (
       doubles([sizes[0], sizes[1]], "x"), doubles([sizes[2], sizes[1]], "w"), doubles([sizes[2]], "bias")
     )
     let want = LinearMap().applied(to: x, w, bias)
     let got = withInstructions(ofLevel: level) { LinearMap().applied(to: floats(x), floats(w), floats(bias)) }
     #expect(largestError(got.scalars, want.scalars) <= 4e-6 * max(largest(want), 1))
+    #if !DEBUG
+      let packed = try #require(LinearWeights(floats(w), bias: floats(bias)))
+      let single = floats(x)
+      let again = withInstructions(ofLevel: level) {
+        Tensor<Float>(want.shape) { packed.apply(single.pointer, batch: sizes[0], into: $0.baseAddress!) }
+      }
+      #expect(largestError(again.scalars, want.scalars) <= 4e-6 * max(largest(want), 1))
+    #endif
   }
 
   private func largest(_ x: Tensor<Double>) -> Double { x.scalars.reduce(0) { max($0, abs($1)) } }
