@@ -88,6 +88,7 @@ int covpool_find_runs(const covpool_convolution *job, const slab *from, ptrdiff_
     .block = {.multiply = multiply_##name,                                                                             \
               .multiply_narrow = multiply_narrow_##name,                                                               \
               .multiply_paneled = multiply_paneled_##name,                                                             \
+              .multiply_paneled_square = multiply_paneled_square_##name,                                               \
               .transpose = transpose_##name}                                                                           \
   }
 

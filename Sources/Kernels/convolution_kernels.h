@@ -45,6 +45,8 @@ typedef struct {
   narrow_kernel *multiply_narrow;
   /// The same as `multiply` with a[32 * k + i].
   micro_kernel *multiply_paneled;
+  /// The same as `multiply_paneled` for 16 i and 16 j, without epilogue.
+  micro_kernel *multiply_paneled_square;
   /// to[column][row] = from[row][column], rows that are not there as 0 up to to_stride.
   void (*transpose)(const float *from, ptrdiff_t stride, ptrdiff_t rows, ptrdiff_t columns, float *to,
                     ptrdiff_t to_stride);

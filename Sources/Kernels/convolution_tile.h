@@ -182,10 +182,10 @@ TARGET static inline __attribute__((always_inline)) void NAMED(prefetch_part)(co
 }
 
 /// `rows` output channels, 8 or 16, times `columns` pixels, `across` vectors of them at a time; from one k to the next
-/// a moves by `step`.
+/// a moves by `step` and b by `b_step`.
 TARGET static inline __attribute__((always_inline)) void NAMED(products)(int rows, int across, int columns,
                                                                          ptrdiff_t count, const float *a, int step,
-                                                                         ptrdiff_t distance, const float *b,
+                                                                         ptrdiff_t distance, const float *b, int b_step,
                                                                          const target *to) {
   typedef float vector __attribute__((vector_size(VECTOR_BYTES), aligned(4)));
   typedef int32_t mask __attribute__((vector_size(VECTOR_BYTES), aligned(4)));
@@ -216,7 +216,7 @@ TARGET static inline __attribute__((always_inline)) void NAMED(products)(int row
     for (int part = 0; part < panel; part++) {
       if (column == 0)
         for (int i = 0; i < 3; i++) NAMED(prefetch_part)(&to->ahead[i], part, columns);
-      for (ptrdiff_t end = count * (part + 1) / panel; k < end; k++, left += step, right += columns) {
+      for (ptrdiff_t end = count * (part + 1) / panel; k < end; k++, left += step, right += b_step) {
         __builtin_prefetch(left + 64 * step);
         if (rows > panel) __builtin_prefetch(left + distance + 64 * step);
         vector x[ACROSS];
@@ -239,22 +239,33 @@ TARGET static inline __attribute__((always_inline)) void NAMED(products)(int row
 }
 
 TARGET static void NAMED(multiply)(ptrdiff_t count, const float *a, const float *b, const target *to) {
-  NAMED(products)(panel, ACROSS, tile, count, a, panel, 0, b, to);
+  NAMED(products)(panel, ACROSS, tile, count, a, panel, 0, b, tile, to);
 }
 
 TARGET static void NAMED(multiply_paneled)(ptrdiff_t count, const float *a, const float *b, const target *to) {
-  NAMED(products)(panel, ACROSS, tile, count, a, tile, 0, b, to);
+  NAMED(products)(panel, ACROSS, tile, count, a, tile, 0, b, tile, to);
+}
+
+TARGET static void NAMED(multiply_paneled_square)(ptrdiff_t count, const float *a, const float *b, const target *to) {
+#if VECTOR_BYTES == 64
+  NAMED(products)(2 * panel, 1, lanes, count, a, tile, panel, b, tile, to);
+#else
+  target below = *to;
+  below.y += panel * to->stride;
+  NAMED(products)(panel, ACROSS, lanes, count, a, tile, 0, b, tile, to);
+  NAMED(products)(panel, ACROSS, lanes, count, a + panel, tile, 0, b, tile, &below);
+#endif
 }
 
 TARGET static void NAMED(multiply_narrow)(ptrdiff_t count, int panels, const float *a, ptrdiff_t distance,
                                           const float *b, const target *to) {
 #if VECTOR_BYTES == 64
-  if (panels == 2) return NAMED(products)(2 * panel, 1, lanes, count, a, panel, distance, b, to);
-  NAMED(products)(panel, 1, lanes, count, a, panel, 0, b, to);
+  if (panels == 2) return NAMED(products)(2 * panel, 1, lanes, count, a, panel, distance, b, lanes, to);
+  NAMED(products)(panel, 1, lanes, count, a, panel, 0, b, lanes, to);
 #else
   target part = *to;
   for (int p = 0; p < panels; p++, part.y += panel * part.stride) {
-    NAMED(products)(panel, ACROSS, lanes, count, a + p * distance, panel, 0, b, &part);
+    NAMED(products)(panel, ACROSS, lanes, count, a + p * distance, panel, 0, b, lanes, &part);
     if (part.start) part.start += panel * lanes;
     if (part.scale) part.scale += panel;
     if (part.bias) part.bias += panel;

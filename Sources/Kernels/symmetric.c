@@ -24,16 +24,16 @@ ptrdiff_t covpool_paneled_size(ptrdiff_t n) { return padded(n) * padded(n); }
 #include "symmetric_tile.h"
 
 typedef struct {
-  void (*scale)(float *block, float factor);
+  void (*finish)(float *block, float scale, float alpha, const float *x);
   void (*combine)(float alpha, const float *x, float beta, const float *y, float gamma, const float *t, float *z);
 } block_steps;
 
 static block_steps best_steps(void) {
 #if defined(__x86_64__)
-  if (covpool_processor_level() >= 2) return (block_steps){scale_avx512, combine_avx512};
-  if (covpool_processor_level() == 1) return (block_steps){scale_avx2, combine_avx2};
+  if (covpool_processor_level() >= 2) return (block_steps){finish_avx512, combine_avx512};
+  if (covpool_processor_level() == 1) return (block_steps){finish_avx2, combine_avx2};
 #endif
-  return (block_steps){scale_baseline, combine_baseline};
+  return (block_steps){finish_baseline, combine_baseline};
 }
 
 void covpool_to_panels(const float *x, ptrdiff_t n, float factor, float *y) {
@@ -67,17 +67,37 @@ static void multiply_block(const block_kernels *kernels, ptrdiff_t n, const floa
   }
 }
 
-void covpool_paneled_multiply(ptrdiff_t n, const float *a, const float *b, float scale, float identity,
-                              int is_symmetric, ptrdiff_t first, ptrdiff_t last, float *c) {
+// The same of a block on the diagonal of a symmetric product: the quarter below its diagonal is the mirror image of
+// that above.
+static void multiply_diagonal(const block_kernels *kernels, ptrdiff_t n, const float *a, const float *b, ptrdiff_t j,
+                              float *block) {
+  enum { half = tile / 2 };
+  const float *left = a + j * padded(n) * tile, *right = b + j * padded(n) * tile;
+  for (ptrdiff_t r = 0; r < half; r += panel) {
+    target to = {.y = block + r * tile, .stride = tile};
+    kernels->multiply_paneled(n, left + r, right, &to);
+  }
+  target to = {.y = block + half * tile + half, .stride = tile};
+  kernels->multiply_paneled_square(n, left + half, right + half, &to);
+  for (ptrdiff_t r = half; r < tile; r++)
+    for (ptrdiff_t c = 0; c < half; c++) block[r * tile + c] = block[c * tile + r];
+}
+
+void covpool_paneled_multiply(ptrdiff_t n, const float *a, const float *b, float scale, float alpha, const float *x,
+                              float identity, int is_symmetric, ptrdiff_t first, ptrdiff_t last, float *c) {
   block_kernels kernels = covpool_block_kernels();
   block_steps steps = best_steps();
   ptrdiff_t rows = padded(n), panel_size = rows * tile;
   for (ptrdiff_t j = first; j < last; j++) {
     for (ptrdiff_t i = 0; i < (is_symmetric ? j + 1 : rows / tile); i++) {
-      float *block = c + j * panel_size + i * tile * tile;
-      multiply_block(&kernels, n, a, b, i, j, block);
+      ptrdiff_t at = j * panel_size + i * tile * tile;
+      float *block = c + at;
+      if (is_symmetric && i == j)
+        multiply_diagonal(&kernels, n, a, b, j, block);
+      else
+        multiply_block(&kernels, n, a, b, i, j, block);
       // Padding stays zero.
-      if (scale != 1) steps.scale(block, scale);
+      if (x || scale != 1) steps.finish(block, scale, alpha, x ? x + at : NULL);
       if (identity != 0 && i == j)
         for (ptrdiff_t k = 0; k < least(tile, n - j * tile); k++) block[k * tile + k] += identity;
       if (is_symmetric && i < j) kernels.transpose(block, tile, tile, tile, c + i * panel_size + j * tile * tile, tile);

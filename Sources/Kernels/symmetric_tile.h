@@ -1,7 +1,12 @@
 // Steps on blocks of 32 × 32. symmetric.c includes this file once for each class of processor.
 
-TARGET static void NAMED(scale)(float *block, float factor) {
-  for (int i = 0; i < tile * tile; i++) block[i] *= factor;
+/// block = scale * block + alpha * x; x may be NULL, for 0.
+TARGET static void NAMED(finish)(float *block, float scale, float alpha, const float *x) {
+  if (!x) {
+    for (int i = 0; i < tile * tile; i++) block[i] *= scale;
+    return;
+  }
+  for (int i = 0; i < tile * tile; i++) block[i] = scale * block[i] + alpha * x[i];
 }
 
 /// z = alpha x + beta y + gamma t.

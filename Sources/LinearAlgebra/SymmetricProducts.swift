@@ -39,12 +39,12 @@ package struct SymmetricProducts<Scalar: RealScalar> {
     }
   }
 
-  /// `c ← scale · a · b + identity · I`.
+  /// `c ← scale · a · b + alpha · x + identity · I`, without `x` where there is none.
   /// - Parameter isSymmetric: whether the product is known to be: then half of it is computed.
-  /// - Precondition: `a` is symmetric; `c` is neither `a` nor `b`.
+  /// - Precondition: `a` and `x` are symmetric; `c` is neither `a` nor `b` nor `x`.
   package func multiply(
     _ a: UnsafePointer<Scalar>, _ b: UnsafePointer<Scalar>, into c: UnsafeMutablePointer<Scalar>, scale: Scalar = 1,
-    plusIdentity identity: Scalar = 0, isSymmetric: Bool
+    adding alpha: Scalar = 0, _ x: UnsafePointer<Scalar>? = nil, plusIdentity identity: Scalar = 0, isSymmetric: Bool
   ) {
     guard isPaneled else {
       let (left, right) = (
@@ -55,14 +55,15 @@ package struct SymmetricProducts<Scalar: RealScalar> {
       } else {
         LinearAlgebra.multiply(left, right, into: c, scale: scale)
       }
+      if let x { accumulate(x, times: alpha, into: c, count: size * size) }
       if identity != 0 { add(identity, toDiagonalOf: c) }
       return
     }
     let panels = covpool_panels(size)
     func compute(_ range: Range<Int>) {
       covpool_paneled_multiply(
-        size, a.float, b.float, Float(scale), Float(identity), isSymmetric ? 1 : 0, range.lowerBound, range.upperBound,
-        c.float)
+        size, a.float, b.float, Float(scale), Float(alpha), x?.float, Float(identity), isSymmetric ? 1 : 0,
+        range.lowerBound, range.upperBound, c.float)
     }
     // The later a panel, the more of its blocks are on or above the diagonal: the largest pieces are handed out first.
     if let pool {

@@ -86,6 +86,19 @@ private func features(_ shape: Shape, _ name: String = "f") -> Tensor<Double> {
     }
   }
 
+  @Test(arguments: 1...8, [NewtonSchulz.Scaling.trace, .frobenius])
+  func `The root alone is the root that a gradient is taken of`(_ iterations: Int, _ scaling: NewtonSchulz.Scaling) {
+    let operation = NewtonSchulz(iterations: iterations, scaling: scaling)
+    // More positions than channels, and fewer: then most eigenvalues are 0.
+    for shape in [[2, 6, 40], [3, 40, 9]] as [Shape] {
+      let sigma = Covariance().applied(to: features(shape))
+      let stepByStep = operation.apply([sigma], needsGradient: [true]).output
+      #expect(largestError(operation.applied(to: sigma).scalars, stepByStep.scalars) < 1e-14)
+      let single = operation.applied(to: Tensor<Float>(sigma.shape, sigma.scalars.map { Float($0) }))
+      #expect(largestError(single.scalars, stepByStep.scalars) < 2e-6)
+    }
+  }
+
   @Test func `Frobenius scaling finds the same root`() {
     let sigma = Covariance().applied(to: features([1, 6, 40]))
     let trace = NewtonSchulz(iterations: 25).applied(to: sigma).scalars

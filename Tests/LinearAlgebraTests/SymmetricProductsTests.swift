@@ -34,6 +34,14 @@ import Testing
       let want = cube.enumerated().map { ($0 / n == $0 % n ? 1.5 : 0) - 0.5 * $1 }
       #expect(largestError(rows(c), want) <= tolerance * Double(n))
     }
+    for isSymmetric in [true, false] {
+      var c = [Scalar](repeating: .nan, count: products.scalarCount)
+      products.multiply(
+        stored(a), stored(square), into: &c, scale: 0.25, adding: -2, stored(a), plusIdentity: 3,
+        isSymmetric: isSymmetric)
+      let want = (0..<n * n).map { 0.25 * cube[$0] - 2 * a[$0] + ($0 / n == $0 % n ? 3 : 0) }
+      #expect(largestError(rows(c), want) <= tolerance * Double(n))
+    }
     let other = unit("other", count: n * n).map(Double.init)
     var z = [Scalar](repeating: .nan, count: products.scalarCount)
     products.combine(2, stored(a), -1, stored(other), transposed: 3, into: &z)

@@ -23,11 +23,11 @@ void covpool_to_panels(const float *x, ptrdiff_t n, float factor, float *y);
 /// y = factor * x, from panels to rows.
 void covpool_from_panels(const float *x, ptrdiff_t n, float factor, float *y);
 
-/// Computes panels [first, last) of c = scale * a * b + identity * I for a symmetric a. Of a c that is known to be
-/// symmetric only the blocks on and above the diagonal are computed; of these panels' blocks the mirror images are
-/// stored as well.
-void covpool_paneled_multiply(ptrdiff_t n, const float *a, const float *b, float scale, float identity,
-                              int is_symmetric, ptrdiff_t first, ptrdiff_t last, float *c);
+/// Computes panels [first, last) of c = scale * a * b + alpha * x + identity * I for a symmetric a; x may be NULL, for
+/// 0. Of a c that is known to be symmetric only the blocks on and above the diagonal are computed; of these panels'
+/// blocks the mirror images are stored as well.
+void covpool_paneled_multiply(ptrdiff_t n, const float *a, const float *b, float scale, float alpha, const float *x,
+                              float identity, int is_symmetric, ptrdiff_t first, ptrdiff_t last, float *c);
 
 /// Computes c = alpha * x + beta * (a * b + its transpose) for symmetric a and x: of this symmetric matrix the blocks
 /// on and above the diagonal in panels [first, last), and their mirror images.
