@@ -43,7 +43,7 @@ public struct CovariancePool<Scalar: RealScalar>: Module {
   }
 
   /// The features whose covariance is taken: `[B, C, h, w]` to `[B, d, h, w]`.
-  public func reduced(_ x: Tensor<Scalar>) -> Tensor<Scalar> { reductionNorm(reduction(x)).relu() }
+  public func reduced(_ x: Tensor<Scalar>) -> Tensor<Scalar> { reductionNorm.rectified(reduction(x)) }
 
   public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> { pooled(reduced(x)) }
 

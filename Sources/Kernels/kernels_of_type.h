@@ -91,15 +91,6 @@ KERNEL void NAME(epilogue)(T *y, ptrdiff_t y_stride, const T *bias, const T *res
   }
 }
 
-KERNEL void NAME(scale_shift)(const T *x, const T *scale, const T *shift, T *y, ptrdiff_t channels, ptrdiff_t pixels) {
-  for (ptrdiff_t c = 0; c < channels; c++) {
-    T a = scale[c], b = shift[c];
-    const T *in = x + c * pixels;
-    T *out = y + c * pixels;
-    for (ptrdiff_t p = 0; p < pixels; p++) out[p] = in[p] * a + b;
-  }
-}
-
 KERNEL void NAME(relu)(const T *x, T *y, ptrdiff_t count) {
   for (ptrdiff_t i = 0; i < count; i++) y[i] = x[i] < 0 ? 0 : x[i];
 }
@@ -168,10 +159,10 @@ KERNEL void NAME(average_pool)(const covpool_window *w, const T *x, T *y) {
 #define COVPOOL_LANES 16
 #endif
 
-static inline double NAME(total)(const double *lanes) {
-  double sum = 0;
-  for (int lane = 0; lane < COVPOOL_LANES; lane++) sum += lanes[lane];
-  return sum;
+static inline __attribute__((always_inline)) double NAME(total)(double *lanes) {
+  for (int half = COVPOOL_LANES / 2; half > 0; half /= 2)
+    for (int lane = 0; lane < half; lane++) lanes[lane] += lanes[lane + half];
+  return lanes[0];
 }
 
 static inline __attribute__((always_inline)) double NAME(sum)(const T *x, ptrdiff_t count) {
@@ -281,61 +272,107 @@ KERNEL void NAME(relu_gradient)(const T *result, const T *gradient, T *y, ptrdif
   for (ptrdiff_t i = 0; i < count; i++) y[i] = result[i] > 0 ? gradient[i] : 0;
 }
 
-KERNEL void NAME(channel_moments)(const T *x, ptrdiff_t images, ptrdiff_t image_stride, ptrdiff_t pixels, double *mean,
-                                  double *variance) {
-  double lanes[COVPOOL_LANES] = {0}, count = (double)images * (double)pixels;
-  for (ptrdiff_t b = 0; b < images; b++) {
-    const T *in = x + b * image_stride;
-    ptrdiff_t p = 0;
-    for (; p + COVPOOL_LANES <= pixels; p += COVPOOL_LANES)
-      for (int lane = 0; lane < COVPOOL_LANES; lane++) lanes[lane] += in[p + lane];
-    for (; p < pixels; p++) lanes[0] += in[p];
+KERNEL void NAME(batch_moments)(const covpool_batch *batch, const T *x, double *means, double *variances) {
+  ptrdiff_t pixels = batch->pixels;
+  for (ptrdiff_t b = 0; b < batch->images; b++) {
+    // The share of this image in those so far, by which mean and squared deviations move (Chan, Golub and LeVeque 1983,
+    // equation 2.1).
+    double share = 1 / (double)(b + 1), weight = (double)pixels * (double)b * share;
+    for (ptrdiff_t c = 0; c < batch->channels; c++) {
+      const T *in = x + b * batch->image_size + c * pixels;
+      double mean = NAME(sum)(in, pixels) / (double)pixels, lanes[COVPOOL_LANES] = {0};
+      ptrdiff_t p = 0;
+      for (; p + COVPOOL_LANES <= pixels; p += COVPOOL_LANES)
+        for (int lane = 0; lane < COVPOOL_LANES; lane++) lanes[lane] += (in[p + lane] - mean) * (in[p + lane] - mean);
+      for (; p < pixels; p++) lanes[0] += (in[p] - mean) * (in[p] - mean);
+      double squares = NAME(total)(lanes), difference = b ? mean - means[c] : mean;
+      means[c] = (b ? means[c] : 0) + difference * share;
+      variances[c] = (b ? variances[c] : 0) + squares + difference * difference * weight;
+    }
   }
-  double m = NAME(total)(lanes) / count;
-  for (int lane = 0; lane < COVPOOL_LANES; lane++) lanes[lane] = 0;
-  for (ptrdiff_t b = 0; b < images; b++) {
-    const T *in = x + b * image_stride;
-    ptrdiff_t p = 0;
-    for (; p + COVPOOL_LANES <= pixels; p += COVPOOL_LANES)
-      for (int lane = 0; lane < COVPOOL_LANES; lane++) lanes[lane] += (in[p + lane] - m) * (in[p + lane] - m);
-    for (; p < pixels; p++) lanes[0] += (in[p] - m) * (in[p] - m);
-  }
-  *mean = m;
-  *variance = NAME(total)(lanes) / count;
+  for (ptrdiff_t c = 0; c < batch->channels; c++) variances[c] /= (double)batch->images * (double)pixels;
 }
 
-KERNEL void NAME(channel_affine)(const T *x, T scale, T shift, T *y, ptrdiff_t images, ptrdiff_t image_stride,
-                                 ptrdiff_t pixels) {
-  for (ptrdiff_t b = 0; b < images; b++)
-    for (ptrdiff_t p = 0; p < pixels; p++) y[b * image_stride + p] = x[b * image_stride + p] * scale + shift;
+// One row of batch_affine; which of its parts there are is known to the compiler.
+static inline __attribute__((always_inline)) void NAME(affine_row)(const T *x, T scale, T shift, const T *addend,
+                                                                   int adds, int rectifies, T *y, ptrdiff_t count) {
+  for (ptrdiff_t p = 0; p < count; p++) {
+    T v = x[p] * scale + shift;
+    if (adds) v += addend[p];
+    if (rectifies) v = v < 0 ? 0 : v;
+    y[p] = v;
+  }
 }
 
-KERNEL void NAME(channel_gradient_sums)(const T *x, const T *g, T mean, ptrdiff_t images, ptrdiff_t image_stride,
-                                        ptrdiff_t pixels, double *sum, double *product) {
+KERNEL void NAME(batch_affine)(const covpool_batch *batch, const T *x, const T *scale, const T *shift, const T *addend,
+                               int rectifies, T *y) {
+  for (ptrdiff_t b = 0; b < batch->images; b++) {
+    for (ptrdiff_t c = 0; c < batch->channels; c++) {
+      ptrdiff_t at = b * batch->image_size + c * batch->pixels, count = batch->pixels;
+      if (!addend && !rectifies) NAME(affine_row)(x + at, scale[c], shift[c], NULL, 0, 0, y + at, count);
+      if (!addend && rectifies) NAME(affine_row)(x + at, scale[c], shift[c], NULL, 0, 1, y + at, count);
+      if (addend && !rectifies) NAME(affine_row)(x + at, scale[c], shift[c], addend + at, 1, 0, y + at, count);
+      if (addend && rectifies) NAME(affine_row)(x + at, scale[c], shift[c], addend + at, 1, 1, y + at, count);
+    }
+  }
+}
+
+// One row of batch_gradient_sums.
+static inline __attribute__((always_inline)) void NAME(add_gradient_row)(const T *x, const T *g, const T *result,
+                                                                         int masks, T mean, T *masked, int stores,
+                                                                         ptrdiff_t count, double *sum,
+                                                                         double *product) {
   double sums[COVPOOL_LANES] = {0}, products[COVPOOL_LANES] = {0};
-  for (ptrdiff_t b = 0; b < images; b++) {
-    const T *in = x + b * image_stride, *grad = g + b * image_stride;
-    ptrdiff_t p = 0;
-    for (; p + COVPOOL_LANES <= pixels; p += COVPOOL_LANES) {
-      for (int lane = 0; lane < COVPOOL_LANES; lane++) {
-        sums[lane] += grad[p + lane];
-        products[lane] += (double)grad[p + lane] * (double)(in[p + lane] - mean);
+  ptrdiff_t p = 0;
+  for (; p + COVPOOL_LANES <= count; p += COVPOOL_LANES) {
+    for (int lane = 0; lane < COVPOOL_LANES; lane++) {
+      T v = !masks || result[p + lane] > 0 ? g[p + lane] : 0;
+      if (stores) masked[p + lane] = v;
+      sums[lane] += v;
+      products[lane] += (double)v * (double)(x[p + lane] - mean);
+    }
+  }
+  for (; p < count; p++) {
+    T v = !masks || result[p] > 0 ? g[p] : 0;
+    if (stores) masked[p] = v;
+    sums[0] += v;
+    products[0] += (double)v * (double)(x[p] - mean);
+  }
+  *sum += NAME(total)(sums);
+  *product += NAME(total)(products);
+}
+
+KERNEL void NAME(batch_gradient_sums)(const covpool_batch *batch, const T *x, const T *g, const T *result,
+                                      const T *means, T *masked, double *sums, double *products) {
+  ptrdiff_t count = batch->pixels;
+  for (ptrdiff_t c = 0; c < batch->channels; c++) sums[c] = products[c] = 0;
+  for (ptrdiff_t b = 0; b < batch->images; b++) {
+    for (ptrdiff_t c = 0; c < batch->channels; c++) {
+      ptrdiff_t at = b * batch->image_size + c * count;
+      if (!result) NAME(add_gradient_row)(x + at, g + at, NULL, 0, means[c], NULL, 0, count, sums + c, products + c);
+      if (result && !masked)
+        NAME(add_gradient_row)(x + at, g + at, result + at, 1, means[c], NULL, 0, count, sums + c, products + c);
+      if (result && masked)
+        NAME(add_gradient_row)(x + at, g + at, result + at, 1, means[c], masked + at, 1, count, sums + c, products + c);
+    }
+  }
+}
+
+KERNEL void NAME(batch_combine)(const covpool_batch *batch, const T *a, const T *g, const T *result, const T *b,
+                                const T *x, const T *c, T *y) {
+  for (ptrdiff_t image = 0; image < batch->images; image++) {
+    for (ptrdiff_t channel = 0; channel < batch->channels; channel++) {
+      ptrdiff_t at = image * batch->image_size + channel * batch->pixels;
+      const T *in = x + at, *gradient = g + at;
+      T *out = y + at, of_g = a[channel], of_x = b[channel], constant = c[channel];
+      if (result) {
+        const T *mask = result + at;
+        for (ptrdiff_t p = 0; p < batch->pixels; p++)
+          out[p] = of_g * (mask[p] > 0 ? gradient[p] : 0) + of_x * in[p] + constant;
+      } else {
+        for (ptrdiff_t p = 0; p < batch->pixels; p++) out[p] = of_g * gradient[p] + of_x * in[p] + constant;
       }
     }
-    for (; p < pixels; p++) {
-      sums[0] += grad[p];
-      products[0] += (double)grad[p] * (double)(in[p] - mean);
-    }
-  }
-  *sum = NAME(total)(sums);
-  *product = NAME(total)(products);
-}
-
-KERNEL void NAME(channel_combine)(T a, const T *g, T b, const T *x, T c, T *y, ptrdiff_t images, ptrdiff_t image_stride,
-                                  ptrdiff_t pixels) {
-  for (ptrdiff_t image = 0; image < images; image++) {
-    ptrdiff_t offset = image * image_stride;
-    for (ptrdiff_t p = 0; p < pixels; p++) y[offset + p] = a * g[offset + p] + b * x[offset + p] + c;
   }
 }
 

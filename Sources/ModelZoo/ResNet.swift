@@ -86,7 +86,7 @@ public struct ResNet<Scalar: RealScalar>: Module {
 
   /// The last stage's feature map: `[B, C, H, W]` to `[B, C′, H′, W′]`.
   public func features(_ x: Tensor<Scalar>) -> Tensor<Scalar> {
-    var x = bn1(conv1(x)).relu()
+    var x = bn1.rectified(conv1(x))
     if let pooling { x = pooling.applied(to: x) }
     for stage in stages {
       for block in stage { x = block(x) }

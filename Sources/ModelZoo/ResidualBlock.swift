@@ -91,12 +91,12 @@ struct ResidualBlock<Scalar: RealScalar>: Module {
   }
 
   func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> {
-    var y = bn2(conv2(bn1(conv1(x)).relu()))
-    if let conv3, let bn3 { y = bn3(conv3(y.relu())) }
+    var (y, norm) = (conv2(bn1.rectified(conv1(x))), bn2)
+    if let conv3, let bn3 { (y, norm) = (conv3(bn2.rectified(y)), bn3) }
     switch shortcut {
-    case .identity: return (y + x).relu()
-    case .padding(let operation): return (y + operation.applied(to: x)).relu()
-    case .projection(let projection): return (y + projection(x)).relu()
+    case .identity: return norm.rectified(y, adding: x)
+    case .padding(let operation): return norm.rectified(y, adding: operation.applied(to: x))
+    case .projection(let projection): return norm.rectified(y, adding: projection(x))
     }
   }
 }

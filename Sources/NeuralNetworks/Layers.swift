@@ -48,8 +48,23 @@ public struct BatchNorm2d<Scalar: RealScalar>: Module {
     guard let tape = weight.recording?.tape, tape.isTraining else {
       return operation.applied(to: x, weight, bias, runningMean, runningVariance)
     }
-    let training = BatchNormalizationTraining(eps: operation.eps)
-    let result = training.applied(to: x, weight, bias)
+    return trained(on: tape, [x, weight, bias], isRectified: false)
+  }
+
+  /// What is normalised, plus a shortcut if there is one, rectified: `(norm(x) + shortcut).relu()`, but in training one
+  /// operation, which passes over memory once. Shapes `[B, C, H, W]`.
+  public func rectified(_ x: Tensor<Scalar>, adding shortcut: Tensor<Scalar>? = nil) -> Tensor<Scalar> {
+    guard let tape = weight.recording?.tape, tape.isTraining else {
+      let y = self(x)
+      return (shortcut.map { y + $0 } ?? y).relu()
+    }
+    return trained(on: tape, [x, weight, bias] + (shortcut.map { [$0] } ?? []), isRectified: true)
+  }
+
+  private func trained(on tape: Tape<Scalar>, _ inputs: [Tensor<Scalar>], isRectified: Bool) -> Tensor<Scalar> {
+    let x = inputs[0]
+    let training = BatchNormalizationTraining(eps: operation.eps, isRectified: isRectified)
+    let result = training.applied(to: inputs)
     let (mean, variance) = (tape.saved(for: result)[0], tape.saved(for: result)[1])
     // As in PyTorch, the running variance is the unbiased one.
     let count = Double(x.scalarCount / x.shape[1])

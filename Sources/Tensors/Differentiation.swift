@@ -43,6 +43,7 @@ extension Tensor {
   /// The sum, in this tensor's memory where nobody else uses it.
   fileprivate consuming func adding(_ other: Tensor) -> Tensor {
     var sum = self
+    guard sum.ownsItsMemory() else { return Addition().forward([sum, other]) }
     sum.withUnsafeMutableScalars { target in
       let (y, x) = (target.baseAddress!, other.pointer)
       forEachChunk(of: target.count) { range in

@@ -89,10 +89,13 @@ public struct Tensor<Scalar: RealScalar>: Sendable {
   public mutating func withUnsafeMutableScalars<Result>(
     _ body: (UnsafeMutableBufferPointer<Scalar>) throws -> Result
   ) rethrows -> Result {
-    if storage?.isOwned != true || !isKnownUniquelyReferenced(&storage) { self = copy() }
+    if !ownsItsMemory() { self = copy() }
     recording = nil
     return try body(UnsafeMutableBufferPointer(start: storage!.pointer, count: scalarCount))
   }
+
+  /// Whether nobody else sees what is written to this tensor's memory.
+  package mutating func ownsItsMemory() -> Bool { storage?.isOwned == true && isKnownUniquelyReferenced(&storage) }
 
   /// The same numbers in memory of their own.
   public func copy() -> Tensor {

@@ -26,6 +26,45 @@ import Testing
     }
   }
 
+  @Test(arguments: [false, true], [false, true])
+  func `With addend and rectifier it is the operations one after another`(_ adds: Bool, _ isRectified: Bool) {
+    // More pixels than a vector has lanes, and not a multiple; a batch of one group and one of many.
+    for shape in [[3, 4, 5, 7], [37, 2, 3, 3]] as [Shape] {
+      let x =
+        [Tensor<Double>(shape, unit("x", count: shape.scalarCount).map(Double.init))]
+        + ["weight", "bias"].map { Tensor([shape[1]], unit($0, count: shape[1]).map(Double.init)) }
+        + (adds ? [Tensor(shape, unit("addend", count: shape.scalarCount).map(Double.init))] : [])
+      func inSteps<Scalar>(_ x: [Tensor<Scalar>]) -> Tensor<Scalar> {
+        var y = BatchNormalizationTraining(eps: Self.eps).applied(to: Array(x[..<3]))
+        if adds { y = y + x[3] }
+        return isRectified ? y.relu() : y
+      }
+      func atOnce<Scalar>(_ x: [Tensor<Scalar>]) -> Tensor<Scalar> {
+        BatchNormalizationTraining(eps: Self.eps, isRectified: isRectified).applied(to: x)
+      }
+      #expect(largestError(atOnce(x).scalars, inSteps(x).scalars) < 1e-14)
+      let want = valueWithGradients(at: x) { probe(inSteps($0)) }.gradients
+      let got = valueWithGradients(at: x) { probe(atOnce($0)) }.gradients
+      for (got, want) in zip(got, want) { #expect(largestError(got.scalars, want.scalars) < 1e-14) }
+      #expect(gradientError(at: x) { probe(atOnce($0)) } < 1e-5)
+      let single = x.map { Tensor<Float>($0.shape, $0.scalars.map { Float($0) }) }
+      #expect(largestError(atOnce(single).scalars, inSteps(x).scalars) < 2e-6)
+      let gradients = valueWithGradients(at: single) { probe(atOnce($0)) }.gradients
+      for (got, want) in zip(gradients, want) { #expect(largestError(got.scalars, want.scalars) < 2e-5) }
+    }
+  }
+
+  @Test func `A rectified NaN stays NaN and has no gradient`() {
+    let x = [Tensor<Float>([2, 1, 2], [1, 2, 3, .nan]), Tensor<Float>([1], [1]), Tensor<Float>([1], [0])]
+    #expect(BatchNormalizationTraining(eps: 0, isRectified: true).applied(to: x).scalars.allSatisfy { $0.isNaN })
+    let addend = Tensor<Float>([2, 1, 2], [0, .nan, 0, 0])
+    let numbers = [Tensor<Float>([2, 1, 2], [1, 2, 3, 4])] + x[1...] + [addend]
+    let rectified = BatchNormalizationTraining(eps: 0, isRectified: true)
+    let y = rectified.applied(to: numbers).scalars
+    #expect(y[0] == 0 && y[1].isNaN && y[3] > 1)
+    #expect(valueWithGradients(at: numbers) { probe(rectified.applied(to: $0)) }.gradients[3].scalars[1] == 0)
+  }
+
   @Test func `Numbers do not depend on which thread finds them`() {
     func results() -> [[Double]] {
       let normalization = BatchNormalizationTraining(eps: Self.eps)

@@ -27,6 +27,11 @@ typedef struct {
   ptrdiff_t out_height, out_width;
 } covpool_window;
 
+/// Images that are image_size numbers apart, and in each of them rows of pixels for some channels.
+typedef struct {
+  ptrdiff_t images, image_size, channels, pixels;
+} covpool_batch;
+
 #define COVPOOL_DECLARE(T, suffix)                                                                                     \
   /* columns[(c, ky, kx), p - first] = the input pixel under tap (ky, kx) of output pixel p, 0 in the padding, for     \
      first <= p < last; rows of `columns` are last - first long. */                                                    \
@@ -34,9 +39,6 @@ typedef struct {
   /* y += bias[row], += residual, max(., 0), each where asked for (bias, residual may be NULL); rows of `columns`. */  \
   void covpool_epilogue_##suffix(T *y, ptrdiff_t y_stride, const T *bias, const T *residual,                           \
                                  ptrdiff_t residual_stride, int relu, ptrdiff_t rows, ptrdiff_t columns);              \
-  /* y[c, p] = x[c, p] * scale[c] + shift[c]; may be in place. */                                                      \
-  void covpool_scale_shift_##suffix(const T *x, const T *scale, const T *shift, T *y, ptrdiff_t channels,              \
-                                    ptrdiff_t pixels);                                                                 \
   void covpool_relu_##suffix(const T *x, T *y, ptrdiff_t count);                                                       \
   void covpool_add_##suffix(const T *a, const T *b, T *y, ptrdiff_t count);                                            \
   /* Maximum over the window, padding never wins; scratch holds width numbers. */                                      \
@@ -60,18 +62,18 @@ typedef struct {
   void covpool_col2im_##suffix(const covpool_window *w, const T *columns, ptrdiff_t first, ptrdiff_t last, T *x);      \
   /* y[i] = gradient[i] where result[i] > 0, else 0. */                                                                \
   void covpool_relu_gradient_##suffix(const T *result, const T *gradient, T *y, ptrdiff_t count);                      \
-  /* Mean and biased variance of one channel over images that are image_stride apart, in double, two passes. */        \
-  void covpool_channel_moments_##suffix(const T *x, ptrdiff_t images, ptrdiff_t image_stride, ptrdiff_t pixels,        \
-                                        double *mean, double *variance);                                               \
-  /* y = x * scale + shift on one channel of all images. */                                                            \
-  void covpool_channel_affine_##suffix(const T *x, T scale, T shift, T *y, ptrdiff_t images, ptrdiff_t image_stride,   \
-                                       ptrdiff_t pixels);                                                              \
-  /* Sums over one channel of g and of g * (x - mean), in double. */                                                   \
-  void covpool_channel_gradient_sums_##suffix(const T *x, const T *g, T mean, ptrdiff_t images,                        \
-                                              ptrdiff_t image_stride, ptrdiff_t pixels, double *sum, double *product); \
-  /* y = a * g + b * x + c on one channel of all images. */                                                            \
-  void covpool_channel_combine_##suffix(T a, const T *g, T b, const T *x, T c, T *y, ptrdiff_t images,                 \
-                                        ptrdiff_t image_stride, ptrdiff_t pixels);                                     \
+  /* Each channel's mean and biased variance, in double. */                                                            \
+  void covpool_batch_moments_##suffix(const covpool_batch *batch, const T *x, double *means, double *variances);       \
+  /* y = x * scale + shift + addend with each channel's factors, rectified if asked; addend may be NULL, for 0. */     \
+  void covpool_batch_affine_##suffix(const covpool_batch *batch, const T *x, const T *scale, const T *shift,           \
+                                     const T *addend, int rectifies, T *y);                                            \
+  /* Each channel's sums of g and of g * (x - mean), in double. With a result g counts where that is positive, and is  \
+     stored so in masked unless that is NULL. */                                                                       \
+  void covpool_batch_gradient_sums_##suffix(const covpool_batch *batch, const T *x, const T *g, const T *result,       \
+                                            const T *means, T *masked, double *sums, double *products);                \
+  /* y = a * g + b * x + c with each channel's factors; with a result g counts where that is positive. */              \
+  void covpool_batch_combine_##suffix(const covpool_batch *batch, const T *a, const T *g, const T *result, const T *b, \
+                                      const T *x, const T *c, T *y);                                                   \
   /* Adds each pooled gradient to the first largest pixel of its window; x_gradient is zeroed first. */                \
   void covpool_max_pool_gradient_##suffix(const covpool_window *w, const T *x, const T *gradient, T *x_gradient);      \
   /* Spreads each pooled gradient evenly over its window's pixels; x_gradient is zeroed first. */                      \

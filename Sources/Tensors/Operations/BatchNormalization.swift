@@ -18,24 +18,8 @@ public struct BatchNormalization: TensorOperation {
   }
 
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
-    let (shape, x, y) = (inputs[0].shape, inputs[0].pointer, result.baseAddress!)
     let (scale, shift) = affine(weight: inputs[1], bias: inputs[2], mean: inputs[3], variance: inputs[4])
-    let (channels, pixels) = (shape[1], shape.dropFirst(2).reduce(1, *))
-    let size = channels * pixels
-    WorkerPool.shared.forEach(shape[0]) { image in
-      forPrecision(
-        of: Scalar.self,
-        float: {
-          covpool_scale_shift_f32(
-            (x + image * size).float, scale.pointer.float, shift.pointer.float, (y + image * size).float, channels,
-            pixels)
-        },
-        double: {
-          covpool_scale_shift_f64(
-            (x + image * size).double, scale.pointer.double, shift.pointer.double, (y + image * size).double, channels,
-            pixels)
-        })
-    }
+    Tensors.apply(scale, shift, to: inputs[0], into: result.baseAddress!)
   }
 
   public var pullbackNeeds: PullbackNeeds { .inputs }
@@ -45,7 +29,7 @@ public struct BatchNormalization: TensorOperation {
     let inputs = application.inputs
     let scale = affine(weight: inputs[1], bias: inputs[2], mean: inputs[3], variance: inputs[4]).scale
     let inverses = inputs[4].scalars.map { 1 / (Double($0) + eps).squareRoot() }
-    let channels = ChannelGradients(inputs[0], gradient, means: inputs[3].scalars)
+    let channels = ChannelGradients(inputs[0], gradient, means: inputs[3])
     let weight = Tensor(inputs[1].shape, zip(channels.products, inverses).map { Scalar($0 * $1) })
     let features = channels.combined { (gradient: scale.pointer[$0], x: 0, constant: 0) }
     return [features, weight, Tensor(inputs[2].shape, channels.sums.map { Scalar($0) }), nil, nil]
@@ -61,20 +45,25 @@ public struct BatchNormalization: TensorOperation {
   }
 }
 
-/// Batch normalisation by the batch's own statistics, as in training.
+/// Batch normalisation by the batch's own statistics, as in training, and what follows it in a residual block: the
+/// addition of a shortcut, the rectifier. In one operation they pass over memory once.
 ///
-/// Inputs: features `[B, C, …]`, then weight and bias, each `[C]`. The batch's mean and biased variance, in double
-/// precision, are what `apply` saves: two tensors `[C]`. Ioffe and Szegedy 2015, algorithm 1.
+/// Inputs: features `[B, C, …]`, weight and bias, each `[C]`, and perhaps an addend of the features' shape. The batch's
+/// mean and biased variance, in double precision, are what `apply` saves: two tensors `[C]`. Ioffe and Szegedy 2015,
+/// algorithm 1.
 public struct BatchNormalizationTraining: TensorOperation {
   /// Added to the variance under the root.
   public var eps: Double
+  /// Whether the result is rectified: max(…, 0), where NaN stays NaN.
+  public var isRectified: Bool
 
   /// A normalisation with this `eps`.
-  public init(eps: Double) { self.eps = eps }
+  public init(eps: Double, isRectified: Bool = false) { (self.eps, self.isRectified) = (eps, isRectified) }
 
   public func outputShape(_ inputs: [Shape]) -> Shape {
-    require(inputs.count == 3 && inputs[0].rank >= 2, "expected [B, C, …], [C], [C]", inputs)
-    require(inputs[1...].allSatisfy { $0 == [inputs[0][1]] }, "parameters of another number of channels", inputs)
+    require(3...4 ~= inputs.count && inputs[0].rank >= 2, "expected [B, C, …], [C], [C] and perhaps an addend", inputs)
+    require(inputs[1...2].allSatisfy { $0 == [inputs[0][1]] }, "parameters of another number of channels", inputs)
+    require(inputs.count == 3 || inputs[3] == inputs[0], "an addend of another shape", inputs)
     require(inputs[0].scalarCount > 0, "no numbers to take the statistics of", inputs)
     return inputs[0]
   }
@@ -86,51 +75,48 @@ public struct BatchNormalizationTraining: TensorOperation {
   public func apply<Scalar>(_ inputs: [Tensor<Scalar>], needsGradient: [Bool]) -> Application<Scalar> {
     let statistics = moments(inputs[0])
     let output = Tensor<Scalar>(inputs[0].shape) { normalize(inputs, statistics, into: $0.baseAddress!) }
+    // Nobody looks at the addend again.
     return Application(
-      inputs: inputs, output: output,
+      inputs: inputs[..<3] + inputs[3...].map { .uninitialized($0.shape) }, output: output,
       saved: [
         Tensor(inputs[1].shape, statistics.map { Scalar($0.mean) }),
         Tensor(inputs[1].shape, statistics.map { Scalar($0.variance) }),
       ], needsGradient: needsGradient)
   }
 
-  public var pullbackNeeds: PullbackNeeds { .inputs }
+  public var pullbackNeeds: PullbackNeeds { isRectified ? [.inputs, .output] : .inputs }
 
-  /// With N numbers in a channel and σ = √(variance + eps):
-  /// ∂x = weight / σ · (∂y − Σ∂y / N − x̂ Σ(∂y x̂) / N), ∂weight = Σ ∂y x̂, ∂bias = Σ ∂y.
+  /// With N numbers in a channel, σ = √(variance + eps), and ∂y = 0 where a rectified result is not positive:
+  /// ∂x = weight / σ · (∂y − Σ∂y / N − x̂ Σ(∂y x̂) / N), ∂weight = Σ ∂y x̂, ∂bias = Σ ∂y, ∂addend = ∂y.
   public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
     let (x, weight) = (application.inputs[0], application.inputs[1])
-    let (means, variances) = (application.saved[0].scalars, application.saved[1].scalars)
-    let channels = ChannelGradients(x, gradient, means: means)
+    let (means, variances) = (application.saved[0], application.saved[1].scalars)
+    let hasAddend = application.inputs.count == 4
+    let channels = ChannelGradients(
+      x, gradient, result: isRectified ? application.output : nil, means: means, keepsMasked: hasAddend)
     let inverses = variances.map { 1 / (Double($0) + eps).squareRoot() }
     let count = Double(x.scalarCount / x.shape[1])
     let features = channels.combined { channel in
       let inverse = inverses[channel]
       let factor = Double(weight.pointer[channel]) * inverse
       let slope = -factor * inverse * inverse * channels.products[channel] / count
-      let constant = -factor * channels.sums[channel] / count - slope * Double(means[channel])
+      let constant = -factor * channels.sums[channel] / count - slope * Double(means.pointer[channel])
       return (gradient: Scalar(factor), x: Scalar(slope), constant: Scalar(constant))
     }
     return [
       features, Tensor(weight.shape, zip(channels.products, inverses).map { Scalar($0 * $1) }),
       Tensor(weight.shape, channels.sums.map { Scalar($0) }),
-    ]
+    ] + (hasAddend ? [channels.gradient] : [])
   }
 
   private func moments<Scalar>(_ x: Tensor<Scalar>) -> [(mean: Double, variance: Double)] {
     let groups = ImageGroups(x.shape)
-    let parts = groups.results { part in
-      var (mean, variance) = (0.0, 0.0)
+    let parts = groups.results { part, means, variances in
+      var layout = part.layout
       let from = x.pointer + part.start
       forPrecision(
-        of: Scalar.self,
-        float: {
-          covpool_channel_moments_f32(from.float, part.images, groups.imageSize, groups.pixels, &mean, &variance)
-        },
-        double: {
-          covpool_channel_moments_f64(from.double, part.images, groups.imageSize, groups.pixels, &mean, &variance)
-        })
-      return (mean, variance)
+        of: Scalar.self, float: { covpool_batch_moments_f32(&layout, from.float, means, variances) },
+        double: { covpool_batch_moments_f64(&layout, from.double, means, variances) })
     }
     // A sample's mean and squared deviations from those of its parts (Chan, Golub and LeVeque 1983, equation 2.1).
     return parts.map { parts in
@@ -152,73 +138,108 @@ public struct BatchNormalizationTraining: TensorOperation {
   ) {
     let scales = zip(inputs[1].scalars, statistics).map { Double($0) / ($1.variance + eps).squareRoot() }
     let shifts = zip(inputs[2].scalars, zip(statistics, scales)).map { Double($0) - $1.0.mean * $1.1 }
-    let groups = ImageGroups(inputs[0].shape)
-    groups.forEach { part in
-      let (from, to) = (inputs[0].pointer + part.start, result + part.start)
-      let (scale, shift) = (scales[part.channel], shifts[part.channel])
-      forPrecision(
-        of: Scalar.self,
-        float: {
-          covpool_channel_affine_f32(
-            from.float, Float(scale), Float(shift), to.float, part.images, groups.imageSize, groups.pixels)
-        },
-        double: {
-          covpool_channel_affine_f64(
-            from.double, scale, shift, to.double, part.images, groups.imageSize, groups.pixels)
-        })
-    }
+    let shape = inputs[1].shape
+    Tensors.apply(
+      Tensor(shape, scales.map { Scalar($0) }), Tensor(shape, shifts.map { Scalar($0) }), to: inputs[0],
+      adding: inputs.count == 4 ? inputs[3] : nil, isRectified: isRectified, into: result)
+  }
+}
+
+/// scale · x + shift + addend with each channel's factors `[C]`, rectified where asked.
+private func apply<Scalar: RealScalar>(
+  _ scale: Tensor<Scalar>, _ shift: Tensor<Scalar>, to x: Tensor<Scalar>, adding addend: Tensor<Scalar>? = nil,
+  isRectified: Bool = false, into result: UnsafeMutablePointer<Scalar>
+) {
+  ImageGroups(x.shape).forEach { part in
+    var layout = part.layout
+    let (from, to, added) = (x.pointer + part.start, result + part.start, addend.map { $0.pointer + part.start })
+    let (scale, shift) = (scale.pointer + part.channels.lowerBound, shift.pointer + part.channels.lowerBound)
+    forPrecision(
+      of: Scalar.self,
+      float: {
+        covpool_batch_affine_f32(
+          &layout, from.float, scale.float, shift.float, added?.float, isRectified ? 1 : 0, to.float)
+      },
+      double: {
+        covpool_batch_affine_f64(
+          &layout, from.double, scale.double, shift.double, added?.double, isRectified ? 1 : 0, to.double)
+      })
   }
 }
 
 /// What the gradients of both normalisations are made of: Σ ∂y and Σ ∂y (x − mean) of each channel.
 private struct ChannelGradients<Scalar: RealScalar> {
   private let x: Tensor<Scalar>
-  private let gradient: Tensor<Scalar>
+  /// ∂y, of which only that where `result` is positive counts.
+  let gradient: Tensor<Scalar>
+  private let result: Tensor<Scalar>?
   private let groups: ImageGroups
   let sums: [Double]
   let products: [Double]
 
-  init(_ x: Tensor<Scalar>, _ gradient: Tensor<Scalar>, means: [Scalar]) {
+  /// - Parameters:
+  ///   - result: what a rectifier made of y; `nil` where there is none.
+  ///   - means: each channel's.
+  ///   - keepsMasked: whether `gradient` is to be 0 wherever it does not count.
+  init(
+    _ x: Tensor<Scalar>, _ gradient: Tensor<Scalar>, result: Tensor<Scalar>? = nil, means: Tensor<Scalar>,
+    keepsMasked: Bool = false
+  ) {
     let groups = ImageGroups(x.shape)
-    (self.x, self.gradient, self.groups) = (x, gradient, groups)
-    let parts = groups.results { part in
-      var (sum, product) = (0.0, 0.0)
-      let (from, g) = (x.pointer + part.start, gradient.pointer + part.start)
-      forPrecision(
-        of: Scalar.self,
-        float: {
-          covpool_channel_gradient_sums_f32(
-            from.float, g.float, Float(means[part.channel]), part.images, groups.imageSize, groups.pixels, &sum,
-            &product)
-        },
-        double: {
-          covpool_channel_gradient_sums_f64(
-            from.double, g.double, Double(means[part.channel]), part.images, groups.imageSize, groups.pixels, &sum,
-            &product)
-        })
-      return (sum, product)
+    func found(storing masked: UnsafeMutablePointer<Scalar>?) -> [[(Double, Double)]] {
+      groups.results { part, sums, products in
+        var layout = part.layout
+        let (from, g, mean) = (
+          x.pointer + part.start, gradient.pointer + part.start, means.pointer + part.channels.lowerBound
+        )
+        let (y, to) = (result.map { $0.pointer + part.start }, masked.map { $0 + part.start })
+        forPrecision(
+          of: Scalar.self,
+          float: {
+            covpool_batch_gradient_sums_f32(
+              &layout, from.float, g.float, y?.float, mean.float, to?.float, sums, products)
+          },
+          double: {
+            covpool_batch_gradient_sums_f64(
+              &layout, from.double, g.double, y?.double, mean.double, to?.double, sums, products)
+          })
+      }
     }
-    (sums, products) = (parts.map { $0.reduce(0) { $0 + $1.0 } }, parts.map { $0.reduce(0) { $0 + $1.1 } })
+    (self.x, self.groups) = (x, groups)
+    var parts: [[(Double, Double)]] = []
+    if keepsMasked, result != nil {
+      self.gradient = Tensor(x.shape) { parts = found(storing: $0.baseAddress) }
+      self.result = nil
+    } else {
+      (self.gradient, self.result, parts) = (gradient, result, found(storing: nil))
+    }
+    sums = parts.map { $0.reduce(0) { $0 + $1.0 } }
+    products = parts.map { $0.reduce(0) { $0 + $1.1 } }
   }
 
   /// gradient · ∂y + x · x + constant, with the factors of each channel.
   func combined(_ factors: (_ channel: Int) -> (gradient: Scalar, x: Scalar, constant: Scalar)) -> Tensor<Scalar> {
     let factors = (0..<groups.channels).map(factors)
-    return Tensor(x.shape) { result in
-      guard let result = result.baseAddress else { return }
+    let shape: Shape = [groups.channels]
+    let (ofGradient, ofX, constants) = (
+      Tensor(shape, factors.map(\.gradient)), Tensor(shape, factors.map(\.x)), Tensor(shape, factors.map(\.constant))
+    )
+    return Tensor(x.shape) { target in
+      guard let target = target.baseAddress else { return }
       groups.forEach { part in
-        let (a, b, c) = factors[part.channel]
-        let (g, from, to) = (gradient.pointer + part.start, x.pointer + part.start, result + part.start)
+        var layout = part.layout
+        let first = part.channels.lowerBound
+        let (a, b, c) = (ofGradient.pointer + first, ofX.pointer + first, constants.pointer + first)
+        let (g, from, to) = (gradient.pointer + part.start, x.pointer + part.start, target + part.start)
+        let y = result.map { $0.pointer + part.start }
         forPrecision(
           of: Scalar.self,
           float: {
-            covpool_channel_combine_f32(
-              Float(a), g.float, Float(b), from.float, Float(c), to.float, part.images, groups.imageSize, groups.pixels)
+            covpool_batch_combine_f32(&layout, a.float, g.float, y?.float, b.float, from.float, c.float, to.float)
           },
           double: {
-            covpool_channel_combine_f64(
-              Double(a), g.double, Double(b), from.double, Double(c), to.double, part.images, groups.imageSize,
-              groups.pixels)
+            covpool_batch_combine_f64(
+              &layout, a.double, g.double, y?.double, b.double, from.double, c.double, to.double)
           })
       }
     }

@@ -1,18 +1,22 @@
+import Kernels
+
 /// A batch `[B, C, …]` in groups of neighbouring images, for work that treats each channel by itself.
 ///
-/// Convolutions share out images as well, so a thread finds in its core's caches what it wrote there. How many groups
-/// there are depends on the batch alone, and with it the sums over them: not on the number of threads.
+/// Convolutions share out images as well, so a thread finds in its core's caches what it wrote there, and a group is read
+/// from its beginning to its end. How many groups there are depends on the batch alone, and with it the sums over them:
+/// not on the number of threads.
 struct ImageGroups {
   let channels: Int
-  let pixels: Int
   private let batch: Int
+  private let pixels: Int
   private let count: Int
 
-  /// One channel of a group's images.
+  /// Some channels of a group's images.
   struct Part {
-    let group: Int, channel: Int, images: Int
-    /// The place of the channel's first number in the batch.
+    let group: Int, channels: Range<Int>
+    /// The place of the first number in the batch.
     let start: Int
+    let layout: covpool_batch
   }
 
   init(_ shape: Shape) {
@@ -20,12 +24,9 @@ struct ImageGroups {
     count = min(batch, 16)
   }
 
-  /// From an image to the next.
-  var imageSize: Int { channels * pixels }
-
   func images(_ group: Int) -> Range<Int> { group * batch / count..<(group + 1) * batch / count }
 
-  /// Calls `body` with each channel of each group, spread over the pool.
+  /// Calls `body` with parts that together are the batch, spread over the pool.
   func forEach(_ body: (Part) -> Void) {
     guard count > 0, channels > 0 else { return }
     // Channels are shared out as well where there are few groups.
@@ -33,22 +34,28 @@ struct ImageGroups {
     WorkerPool.shared.forEach(count * shares) { index in
       let (group, share) = (index / shares, index % shares)
       let images = images(group)
-      for channel in share * channels / shares..<(share + 1) * channels / shares {
-        body(
-          Part(
-            group: group, channel: channel, images: images.count,
-            start: images.lowerBound * imageSize + channel * pixels))
-      }
+      let range = share * channels / shares..<(share + 1) * channels / shares
+      body(
+        Part(
+          group: group, channels: range,
+          start: (images.lowerBound * channels + range.lowerBound) * pixels,
+          layout: covpool_batch(
+            images: images.count, image_size: channels * pixels, channels: range.count, pixels: pixels)))
     }
   }
 
-  /// What `body` finds for each channel of each group: those of each channel, in the order of the groups.
-  func results(_ body: (Part) -> (Double, Double)) -> [ArraySlice<(Double, Double)>] {
-    var found = [(Double, Double)](repeating: (0, 0), count: channels * count)
-    found.withUnsafeMutableBufferPointer { found in
-      guard let found = found.baseAddress else { return }
-      forEach { found[$0.channel * count + $0.group] = body($0) }
+  /// What `body` finds for each channel of a part, two numbers: those of each channel, in the order of the groups.
+  func results(
+    _ body: (Part, _ first: UnsafeMutablePointer<Double>, _ second: UnsafeMutablePointer<Double>) -> Void
+  ) -> [[(Double, Double)]] {
+    withScratch(of: Double.self, 2 * count * channels) { found in
+      forEach { part in
+        let first = found + part.group * channels + part.channels.lowerBound
+        body(part, first, first + count * channels)
+      }
+      return (0..<channels).map { channel in
+        (0..<count).map { (found[$0 * channels + channel], found[(count + $0) * channels + channel]) }
+      }
     }
-    return (0..<channels).map { found[$0 * count..<($0 + 1) * count] }
   }
 }

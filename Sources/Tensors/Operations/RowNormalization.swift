@@ -119,9 +119,10 @@ public struct LayerNormalization: TensorOperation {
   /// The mean and 1/√(variance + eps), in double precision.
   private func moments<Scalar: RealScalar>(_ x: UnsafePointer<Scalar>, _ count: Int) -> (mean: Double, factor: Double) {
     var (mean, variance) = (0.0, 0.0)
+    var row = covpool_batch(images: 1, image_size: count, channels: 1, pixels: count)
     forPrecision(
-      of: Scalar.self, float: { covpool_channel_moments_f32(x.float, 1, count, count, &mean, &variance) },
-      double: { covpool_channel_moments_f64(x.double, 1, count, count, &mean, &variance) })
+      of: Scalar.self, float: { covpool_batch_moments_f32(&row, x.float, &mean, &variance) },
+      double: { covpool_batch_moments_f64(&row, x.double, &mean, &variance) })
     return (mean, 1 / (variance + eps).squareRoot())
   }
 }
