@@ -5,6 +5,13 @@
 
 #include "dispatch.h"
 
+// Before a loop that may write where it reads, but only the very number it has read.
+#if defined(__clang__)
+#define IN_PLACE _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define IN_PLACE
+#endif
+
 #define T float
 #define NAME(kernel) covpool_##kernel##_f32
 #include "kernels_of_type.h"

@@ -325,7 +325,7 @@ static inline __attribute__((always_inline)) void NAME(add_gradient_row)(const T
   double sums[COVPOOL_LANES] = {0}, products[COVPOOL_LANES] = {0};
   ptrdiff_t p = 0;
   for (; p + COVPOOL_LANES <= count; p += COVPOOL_LANES) {
-    for (int lane = 0; lane < COVPOOL_LANES; lane++) {
+    IN_PLACE for (int lane = 0; lane < COVPOOL_LANES; lane++) {
       T v = !masks || result[p + lane] > 0 ? g[p + lane] : 0;
       if (stores) masked[p + lane] = v;
       sums[lane] += v;
@@ -367,10 +367,10 @@ KERNEL void NAME(batch_combine)(const covpool_batch *batch, const T *a, const T 
       T *out = y + at, of_g = a[channel], of_x = b[channel], constant = c[channel];
       if (result) {
         const T *mask = result + at;
-        for (ptrdiff_t p = 0; p < batch->pixels; p++)
-          out[p] = of_g * (mask[p] > 0 ? gradient[p] : 0) + of_x * in[p] + constant;
+        IN_PLACE for (ptrdiff_t p = 0; p < batch->pixels; p++) out[p] =
+            of_g * (mask[p] > 0 ? gradient[p] : 0) + of_x * in[p] + constant;
       } else {
-        for (ptrdiff_t p = 0; p < batch->pixels; p++) out[p] = of_g * gradient[p] + of_x * in[p] + constant;
+        IN_PLACE for (ptrdiff_t p = 0; p < batch->pixels; p++) out[p] = of_g * gradient[p] + of_x * in[p] + constant;
       }
     }
   }

@@ -17,45 +17,44 @@ extension Tape {
     while let step = steps.popLast() {
       guard let gradient = gradients[step.output], let application = step.application else { continue }
       if !wanted.contains(step.output) { gradients[step.output] = nil }
-      let parts = step.operation.pullback(gradient, application)
-      check(
-        parts.count == step.inputs.count,
-        "\(step.operation.name): \(parts.count) gradients for \(step.inputs.count) inputs")
-      for (position, (input, part)) in zip(step.inputs, parts).enumerated() {
-        guard let part, needsGradient[input] else { continue }
+      // Taken out, so that sums can be made in place. An input that is read twice has one sum.
+      var sums = step.inputs.map { input in
+        defer { gradients[input] = nil }
+        return gradients[input]
+      }
+      step.operation.pullback(consume gradient, application, addingTo: &sums)
+      for (position, input) in step.inputs.enumerated() {
+        guard needsGradient[input], let sum = sums[position] else { continue }
         check(
-          part.shape == application.inputs[position].shape,
-          "\(step.operation.name): gradient \(part.shape) of input \(position), which is \(application.inputs[position].shape)"
+          sum.shape == application.inputs[position].shape,
+          "\(step.operation.name): gradient \(sum.shape) of input \(position), which is \(application.inputs[position].shape)"
         )
-        if let sum = gradients[input] {
-          gradients[input] = nil  // so that the sum can be made in place
-          gradients[input] = sum.adding(part)
-        } else {
-          gradients[input] = part
-        }
+        sums[position] = nil
+        add(sum, to: &gradients[input])
       }
     }
     return leaves.map { gradients[$0] }
   }
 }
 
-extension Tensor {
-  /// The sum, in this tensor's memory where nobody else uses it.
-  fileprivate consuming func adding(_ other: Tensor) -> Tensor {
-    var sum = self
-    guard sum.ownsItsMemory() else { return Addition().forward([sum, other]) }
-    sum.withUnsafeMutableScalars { target in
-      let (y, x) = (target.baseAddress!, other.pointer)
-      forEachChunk(of: target.count) { range in
-        let first = range.lowerBound
-        forPrecision(
-          of: Scalar.self,
-          float: { covpool_add_f32((y + first).float, (x + first).float, (y + first).float, range.count) },
-          double: { covpool_add_f64((y + first).double, (x + first).double, (y + first).double, range.count) })
-      }
+/// Adds to a sum that may be empty, in the sum's memory where nobody else uses it.
+func add<Scalar>(_ part: Tensor<Scalar>?, to sum: inout Tensor<Scalar>?) {
+  guard let part else { return }
+  guard var whole = sum else { return sum = part }
+  sum = nil
+  check(part.shape == whole.shape, "gradients \(whole.shape) and \(part.shape) of one tensor")
+  guard whole.ownsItsMemory() else { return sum = Addition().forward([whole, part]) }
+  whole.withUnsafeMutableScalars { target in
+    let (y, x) = (target.baseAddress!, part.pointer)
+    forEachChunk(of: target.count) { range in
+      let first = range.lowerBound
+      forPrecision(
+        of: Scalar.self,
+        float: { covpool_add_f32((y + first).float, (x + first).float, (y + first).float, range.count) },
+        double: { covpool_add_f64((y + first).double, (x + first).double, (y + first).double, range.count) })
     }
-    return sum
   }
+  sum = whole
 }
 
 /// The value of a function of tensors and its gradients with respect to them.

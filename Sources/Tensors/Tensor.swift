@@ -97,6 +97,12 @@ public struct Tensor<Scalar: RealScalar>: Sendable {
   /// Whether nobody else sees what is written to this tensor's memory.
   package mutating func ownsItsMemory() -> Bool { storage?.isOwned == true && isKnownUniquelyReferenced(&storage) }
 
+  /// A tensor of this shape to write what is made of this one, number by number: this one itself where nobody else uses
+  /// its memory, otherwise uninitialised.
+  mutating func replacement() -> Tensor {
+    ownsItsMemory() ? detached : Tensor(shape: shape, storage: TensorStorage(count: scalarCount))
+  }
+
   /// The same numbers in memory of their own.
   public func copy() -> Tensor {
     withUnsafeScalars { source in Tensor(shape) { _ = $0.initialize(fromContentsOf: source) } }

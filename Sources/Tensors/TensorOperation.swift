@@ -29,6 +29,14 @@ public protocol TensorOperation: Sendable {
   ///   that none is wanted.
   func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?]
 
+  /// Adds the gradients with respect to the inputs to those that other readers of the inputs have found; by default after
+  /// `pullback(_:_:)` has made them.
+  /// - Parameters:
+  ///   - gradient: with respect to the result; its memory may be reused where nobody else needs it.
+  ///   - sums: for each input what was found before; `nil` where there is nothing yet.
+  func pullback<Scalar>(
+    _ gradient: consuming Tensor<Scalar>, _ application: Application<Scalar>, addingTo sums: inout [Tensor<Scalar>?])
+
   /// Multiply-adds of `forward`, as papers count them: products of convolutions and classifiers.
   func multiplyAdds(_ inputs: [Shape]) -> Int
 }
@@ -91,6 +99,14 @@ extension TensorOperation {
 
   public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
     fatalError("\(name) has no pullback: implement `pullback(_:_:)` to differentiate through it")
+  }
+
+  public func pullback<Scalar>(
+    _ gradient: consuming Tensor<Scalar>, _ application: Application<Scalar>, addingTo sums: inout [Tensor<Scalar>?]
+  ) {
+    let parts = pullback(gradient, application)
+    check(parts.count == sums.count, "\(name): \(parts.count) gradients for \(sums.count) inputs")
+    for (position, part) in parts.enumerated() { add(part, to: &sums[position]) }
   }
 
   /// The result for these inputs, recorded where one of them is on a tape.

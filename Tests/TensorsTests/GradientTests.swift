@@ -26,6 +26,21 @@ private let tolerance = 1e-7
     for (got, want) in zip(got, want) { #expect(largestError(got.scalars, want.scalars) < 2e-5) }
   }
 
+  @Test(arguments: [1, 2], [1, 3])
+  func `A convolution adds to what other readers of its input have found`(_ stride: Int, _ kernel: Int) {
+    let convolution = Convolution2d(stride: stride, padding: .symmetric(kernel / 2))
+    let inputs = [tensor([2, 3, 6, 7]), tensor([4, 3, kernel, kernel], "w")]
+    func value<Scalar>(_ x: [Tensor<Scalar>]) -> Tensor<Scalar> {
+      probe(convolution.applied(to: x[0], x[1])) + probe(x[0].relu()) + probe(convolution.applied(to: x[0], x[1]))
+    }
+    #expect(gradientError(at: inputs) { value($0) } < tolerance)
+    let want = valueWithGradients(at: inputs) { value($0) }.gradients
+    let single = inputs.map { Tensor($0.shape, $0.scalars.map(Float.init)) }
+    for (got, want) in zip(valueWithGradients(at: single) { value($0) }.gradients, want) {
+      #expect(largestError(got.scalars, want.scalars) < 5e-5)
+    }
+  }
+
   @Test func `Batch normalisation, by running and by the batch's own statistics`() {
     let inputs = [tensor([3, 4, 2, 3]), tensor([4], "weight"), tensor([4], "bias")]
     #expect(gradientError(at: inputs) { probe(BatchNormalizationTraining(eps: 1e-5).applied(to: $0)) } < tolerance)

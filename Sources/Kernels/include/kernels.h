@@ -68,10 +68,10 @@ typedef struct {
   void covpool_batch_affine_##suffix(const covpool_batch *batch, const T *x, const T *scale, const T *shift,           \
                                      const T *addend, int rectifies, T *y);                                            \
   /* Each channel's sums of g and of g * (x - mean), in double. With a result g counts where that is positive, and is  \
-     stored so in masked unless that is NULL. */                                                                       \
+     stored so in masked, which may be g, unless that is NULL. */                                                      \
   void covpool_batch_gradient_sums_##suffix(const covpool_batch *batch, const T *x, const T *g, const T *result,       \
                                             const T *means, T *masked, double *sums, double *products);                \
-  /* y = a * g + b * x + c with each channel's factors; with a result g counts where that is positive. */              \
+  /* y = a * g + b * x + c with each channel's factors; with a result g counts where that is positive; y may be g. */  \
   void covpool_batch_combine_##suffix(const covpool_batch *batch, const T *a, const T *g, const T *result, const T *b, \
                                       const T *x, const T *c, T *y);                                                   \
   /* Adds each pooled gradient to the first largest pixel of its window; x_gradient is zeroed first. */                \

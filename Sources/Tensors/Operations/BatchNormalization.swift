@@ -29,9 +29,9 @@ public struct BatchNormalization: TensorOperation {
     let inputs = application.inputs
     let scale = affine(weight: inputs[1], bias: inputs[2], mean: inputs[3], variance: inputs[4]).scale
     let inverses = inputs[4].scalars.map { 1 / (Double($0) + eps).squareRoot() }
-    let channels = ChannelGradients(inputs[0], gradient, means: inputs[3])
+    var channels = ChannelGradients(inputs[0], gradient, means: inputs[3])
     let weight = Tensor(inputs[1].shape, zip(channels.products, inverses).map { Scalar($0 * $1) })
-    let features = channels.combined { (gradient: scale.pointer[$0], x: 0, constant: 0) }
+    let features = channels.combined(scale.scalars.map { (gradient: $0, x: 0, constant: 0) })
     return [features, weight, Tensor(inputs[2].shape, channels.sums.map { Scalar($0) }), nil, nil]
   }
 
@@ -89,24 +89,33 @@ public struct BatchNormalizationTraining: TensorOperation {
   /// With N numbers in a channel, σ = √(variance + eps), and ∂y = 0 where a rectified result is not positive:
   /// ∂x = weight / σ · (∂y − Σ∂y / N − x̂ Σ(∂y x̂) / N), ∂weight = Σ ∂y x̂, ∂bias = Σ ∂y, ∂addend = ∂y.
   public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    var gradients = [Tensor<Scalar>?](repeating: nil, count: application.inputs.count)
+    pullback(gradient, application, addingTo: &gradients)
+    return gradients
+  }
+
+  public func pullback<Scalar>(
+    _ gradient: consuming Tensor<Scalar>, _ application: Application<Scalar>, addingTo sums: inout [Tensor<Scalar>?]
+  ) {
     let (x, weight) = (application.inputs[0], application.inputs[1])
     let (means, variances) = (application.saved[0], application.saved[1].scalars)
     let hasAddend = application.inputs.count == 4
-    let channels = ChannelGradients(
-      x, gradient, result: isRectified ? application.output : nil, means: means, keepsMasked: hasAddend)
+    var channels = ChannelGradients(
+      x, consume gradient, result: isRectified ? application.output : nil, means: means, keepsMasked: hasAddend)
     let inverses = variances.map { 1 / (Double($0) + eps).squareRoot() }
     let count = Double(x.scalarCount / x.shape[1])
-    let features = channels.combined { channel in
+    let factors = (0..<inverses.count).map { channel in
       let inverse = inverses[channel]
       let factor = Double(weight.pointer[channel]) * inverse
       let slope = -factor * inverse * inverse * channels.products[channel] / count
       let constant = -factor * channels.sums[channel] / count - slope * Double(means.pointer[channel])
       return (gradient: Scalar(factor), x: Scalar(slope), constant: Scalar(constant))
     }
-    return [
-      features, Tensor(weight.shape, zip(channels.products, inverses).map { Scalar($0 * $1) }),
-      Tensor(weight.shape, channels.sums.map { Scalar($0) }),
-    ] + (hasAddend ? [channels.gradient] : [])
+    add(Tensor(weight.shape, zip(channels.products, inverses).map { Scalar($0 * $1) }), to: &sums[1])
+    add(Tensor(weight.shape, channels.sums.map { Scalar($0) }), to: &sums[2])
+    // The sum for the addend first: features may then take the gradient's memory.
+    if hasAddend { add(channels.gradient, to: &sums[3]) }
+    add(channels.combined(factors), to: &sums[0])
   }
 
   private func moments<Scalar>(_ x: Tensor<Scalar>) -> [(mean: Double, variance: Double)] {
@@ -171,7 +180,7 @@ private func apply<Scalar: RealScalar>(
 private struct ChannelGradients<Scalar: RealScalar> {
   private let x: Tensor<Scalar>
   /// ∂y, of which only that where `result` is positive counts.
-  let gradient: Tensor<Scalar>
+  private(set) var gradient: Tensor<Scalar>
   private let result: Tensor<Scalar>?
   private let groups: ImageGroups
   let sums: [Double]
@@ -182,66 +191,57 @@ private struct ChannelGradients<Scalar: RealScalar> {
   ///   - means: each channel's.
   ///   - keepsMasked: whether `gradient` is to be 0 wherever it does not count.
   init(
-    _ x: Tensor<Scalar>, _ gradient: Tensor<Scalar>, result: Tensor<Scalar>? = nil, means: Tensor<Scalar>,
+    _ x: Tensor<Scalar>, _ gradient: consuming Tensor<Scalar>, result: Tensor<Scalar>? = nil, means: Tensor<Scalar>,
     keepsMasked: Bool = false
   ) {
     let groups = ImageGroups(x.shape)
-    func found(storing masked: UnsafeMutablePointer<Scalar>?) -> [[(Double, Double)]] {
-      groups.results { part, sums, products in
-        var layout = part.layout
-        let (from, g, mean) = (
-          x.pointer + part.start, gradient.pointer + part.start, means.pointer + part.channels.lowerBound
-        )
-        let (y, to) = (result.map { $0.pointer + part.start }, masked.map { $0 + part.start })
-        forPrecision(
-          of: Scalar.self,
-          float: {
-            covpool_batch_gradient_sums_f32(
-              &layout, from.float, g.float, y?.float, mean.float, to?.float, sums, products)
-          },
-          double: {
-            covpool_batch_gradient_sums_f64(
-              &layout, from.double, g.double, y?.double, mean.double, to?.double, sums, products)
-          })
-      }
+    self.gradient = gradient
+    let ofResult = self.gradient.pointer
+    let masked = keepsMasked && result != nil ? self.gradient.replacement() : nil
+    let parts = groups.results { part, sums, products in
+      var layout = part.layout
+      let (from, g, y) = (x.pointer + part.start, ofResult + part.start, result.map { $0.pointer + part.start })
+      let mean = means.pointer + part.channels.lowerBound
+      let to = masked.map { UnsafeMutablePointer(mutating: $0.pointer) + part.start }
+      forPrecision(
+        of: Scalar.self,
+        float: {
+          covpool_batch_gradient_sums_f32(&layout, from.float, g.float, y?.float, mean.float, to?.float, sums, products)
+        },
+        double: {
+          covpool_batch_gradient_sums_f64(
+            &layout, from.double, g.double, y?.double, mean.double, to?.double, sums, products)
+        })
     }
-    (self.x, self.groups) = (x, groups)
-    var parts: [[(Double, Double)]] = []
-    if keepsMasked, result != nil {
-      self.gradient = Tensor(x.shape) { parts = found(storing: $0.baseAddress) }
-      self.result = nil
-    } else {
-      (self.gradient, self.result, parts) = (gradient, result, found(storing: nil))
-    }
+    (self.x, self.groups, self.result) = (x, groups, masked == nil ? result : nil)
+    if let masked { self.gradient = masked }
     sums = parts.map { $0.reduce(0) { $0 + $1.0 } }
     products = parts.map { $0.reduce(0) { $0 + $1.1 } }
   }
 
-  /// gradient · ∂y + x · x + constant, with the factors of each channel.
-  func combined(_ factors: (_ channel: Int) -> (gradient: Scalar, x: Scalar, constant: Scalar)) -> Tensor<Scalar> {
-    let factors = (0..<groups.channels).map(factors)
+  /// gradient · ∂y + x · x + constant, with the factors of each channel; in the gradient's memory where nobody else needs
+  /// it.
+  mutating func combined(_ factors: [(gradient: Scalar, x: Scalar, constant: Scalar)]) -> Tensor<Scalar> {
     let shape: Shape = [groups.channels]
     let (ofGradient, ofX, constants) = (
       Tensor(shape, factors.map(\.gradient)), Tensor(shape, factors.map(\.x)), Tensor(shape, factors.map(\.constant))
     )
-    return Tensor(x.shape) { target in
-      guard let target = target.baseAddress else { return }
-      groups.forEach { part in
-        var layout = part.layout
-        let first = part.channels.lowerBound
-        let (a, b, c) = (ofGradient.pointer + first, ofX.pointer + first, constants.pointer + first)
-        let (g, from, to) = (gradient.pointer + part.start, x.pointer + part.start, target + part.start)
-        let y = result.map { $0.pointer + part.start }
-        forPrecision(
-          of: Scalar.self,
-          float: {
-            covpool_batch_combine_f32(&layout, a.float, g.float, y?.float, b.float, from.float, c.float, to.float)
-          },
-          double: {
-            covpool_batch_combine_f64(
-              &layout, a.double, g.double, y?.double, b.double, from.double, c.double, to.double)
-          })
-      }
+    let combined = gradient.replacement()
+    groups.forEach { part in
+      var layout = part.layout
+      let first = part.channels.lowerBound
+      let (a, b, c) = (ofGradient.pointer + first, ofX.pointer + first, constants.pointer + first)
+      let (g, from, y) = (gradient.pointer + part.start, x.pointer + part.start, result.map { $0.pointer + part.start })
+      let to = UnsafeMutablePointer(mutating: combined.pointer) + part.start
+      forPrecision(
+        of: Scalar.self,
+        float: {
+          covpool_batch_combine_f32(&layout, a.float, g.float, y?.float, b.float, from.float, c.float, to.float)
+        },
+        double: {
+          covpool_batch_combine_f64(&layout, a.double, g.double, y?.double, b.double, from.double, c.double, to.double)
+        })
     }
+    return combined
   }
 }

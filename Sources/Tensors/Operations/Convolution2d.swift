@@ -46,18 +46,28 @@ public struct Convolution2d: TensorOperation {
 
   /// With the columns C of im2col, Y = W C: ∂C = Wᵀ ∂Y, which col2im adds up to ∂X, and ∂W = Σ ∂Y Cᵀ over the images.
   public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    var gradients: [Tensor<Scalar>?] = [nil, nil]
+    pullback(gradient, application, addingTo: &gradients)
+    return gradients
+  }
+
+  public func pullback<Scalar>(
+    _ gradient: consuming Tensor<Scalar>, _ application: Application<Scalar>, addingTo sums: inout [Tensor<Scalar>?]
+  ) {
     let (x, weight) = (application.inputs[0], application.inputs[1])
     let geometry = window(weight.shape).geometry(channels: x.shape[1], height: x.shape[2], width: x.shape[3])
     let shapes = ConvolutionShapes(geometry, batch: x.shape[0], outputChannels: weight.shape[0])
-    let wantsInput = application.needsGradient[0], wantsWeight = application.needsGradient[1]
-    return [
-      wantsInput
-        ? Tensor(x.shape) { convolutionInputGradient(shapes, gradient.pointer, weight, into: $0.baseAddress!) }
-        : nil,
-      wantsWeight
-        ? Tensor(weight.shape) {
-          convolutionWeightGradient(shapes, gradient.pointer, x.pointer, into: $0.baseAddress!)
-        } : nil,
-    ]
+    if application.needsGradient[0] {
+      sums[0] = Tensor(x.shape) {
+        convolutionInputGradient(
+          shapes, gradient.pointer, weight, adding: sums[0]?.pointer, into: $0.baseAddress!)
+      }
+    }
+    if application.needsGradient[1] {
+      let part = Tensor<Scalar>(weight.shape) {
+        convolutionWeightGradient(shapes, gradient.pointer, x.pointer, into: $0.baseAddress!)
+      }
+      add(part, to: &sums[1])
+    }
   }
 }

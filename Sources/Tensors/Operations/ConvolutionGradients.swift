@@ -40,11 +40,11 @@ struct ConvolutionShapes {
   }
 }
 
-/// ∂X of a convolution. With stride 1 it is a convolution of ∂Y by the weights turned round, input and output channels
+/// ∂X of a convolution, added to `sum` if there is one. With stride 1 it is a convolution of ∂Y by the weights turned round, input and output channels
 /// exchanged; otherwise Wᵀ ∂Y for each image, scattered by col2im.
 func convolutionInputGradient<Scalar: RealScalar>(
   _ shapes: ConvolutionShapes, _ gradient: UnsafePointer<Scalar>, _ weight: Tensor<Scalar>,
-  into result: UnsafeMutablePointer<Scalar>
+  adding sum: UnsafePointer<Scalar>?, into result: UnsafeMutablePointer<Scalar>
 ) {
   if let geometry = shapes.transposedGeometry,
     case let algorithm = ConvolutionAlgorithm.best(
@@ -55,16 +55,19 @@ func convolutionInputGradient<Scalar: RealScalar>(
       weight, for: geometry, outputChannels: shapes.geometry.channels,
       strides: (output: taps, input: shapes.taps), flipped: true, algorithm: algorithm)
     return convolve(
-      geometry, batch: shapes.batch, input: gradient, weights: turned, epilogue: Epilogue(), output: result)
+      geometry, batch: shapes.batch, input: gradient, weights: turned,
+      epilogue: Epilogue(residual: sum), output: result)
   }
   let weights = MatrixView(weight.pointer, rows: shapes.outputChannels, columns: shapes.taps).transposed
   WorkerPool.shared.forEach(shapes.batch) { image in
     let (from, to) = (gradient + image * shapes.outputSize, result + image * shapes.inputSize)
+    if let sum { to.update(from: sum + image * shapes.inputSize, count: shapes.inputSize) }
     if shapes.isPointwise {
-      multiply(weights, MatrixView(from, rows: shapes.outputChannels, columns: shapes.pixels), into: to)
+      let features = MatrixView(from, rows: shapes.outputChannels, columns: shapes.pixels)
+      multiply(weights, features, into: to, keeping: sum == nil ? 0 : 1)
       return
     }
-    fill(to, with: 0, count: shapes.inputSize)
+    if sum == nil { fill(to, with: 0, count: shapes.inputSize) }
     let pieces = shapes.pieces(of: 1024)
     withScratch(of: Scalar.self, shapes.taps * (pieces.map(\.count).max() ?? 0)) { columns in
       for piece in pieces {
