@@ -1,5 +1,6 @@
-// The inner loops of convolution and of its weights' gradient, in vectors of VECTOR_BYTES, ACROSS of them side by side:
-// sums stay in registers. convolution_columns.c includes this file once for each class of processor.
+// The inner loops of convolution and of its weights' gradient, in vectors of VECTOR_BYTES. Sums stay in registers:
+// those of ROWS rows and ACROSS vectors, or NARROW_ROWS and NARROW_ACROSS in narrow tiles. convolution_columns.c
+// includes this file once for each class of processor.
 
 /// Sixteen neighbouring floats.
 typedef float NAMED(chunk) __attribute__((vector_size(64), aligned(4), may_alias));
@@ -181,15 +182,64 @@ TARGET static inline __attribute__((always_inline)) void NAMED(prefetch_part)(co
   }
 }
 
-/// `rows` output channels, 8 or 16, times `columns` pixels, `across` vectors of them at a time; from one k to the next
-/// a moves by `step` and b by `b_step`.
-TARGET static inline __attribute__((always_inline)) void NAMED(products)(int rows, int across, int columns,
-                                                                         ptrdiff_t count, const float *a, int step,
-                                                                         ptrdiff_t distance, const float *b, int b_step,
-                                                                         const target *to) {
+/// One block of `rows` output channels, at most 8 or two panels of 8, and `across` vectors of `columns` pixels.
+TARGET static inline __attribute__((always_inline)) void
+NAMED(block)(int rows, int across, int columns, int fetches, ptrdiff_t count, const float *a, int step,
+             ptrdiff_t distance, const float *b, int b_step, ptrdiff_t row, ptrdiff_t column, const target *to) {
   typedef float vector __attribute__((vector_size(VECTOR_BYTES), aligned(4)));
   typedef int32_t mask __attribute__((vector_size(VECTOR_BYTES), aligned(4)));
   enum { width = VECTOR_BYTES / 4 };
+  vector sum[2 * panel][ACROSS];
+  float *y = to->y + row * to->stride + column;
+  UNROLL_FOR (i, rows)
+    UNROLL_FOR (j, across)
+      sum[i][j] = to->accumulates ? *(const vector *)(y + i * to->stride + j * width) : (vector){0};
+  if (to->start)
+    UNROLL_FOR (i, rows)
+      UNROLL_FOR (j, across) sum[i][j] += *(const vector *)(to->start + (row + i) * columns + column + j * width);
+  const float *left = a + row, *right = b + column;
+  ptrdiff_t k = 0;
+  // A few lines at a time, between the products: all at once they would fill the queue of misses and hold them up.
+  for (int part = 0; part < panel; part++) {
+    if (fetches)
+      for (int i = 0; i < 3; i++) NAMED(prefetch_part)(&to->ahead[i], part, columns);
+    for (ptrdiff_t end = count * (part + 1) / panel; k < end; k++, left += step, right += b_step) {
+      __builtin_prefetch(left + 64 * step);
+      if (rows > panel) __builtin_prefetch(left + distance + 64 * step);
+      // What there are fewer of waits in registers for the others, which come one by one.
+      if (rows < across) {
+        vector x[ACROSS];
+        UNROLL_FOR (i, rows) x[i] = left[i] - (vector){0};
+        UNROLL_FOR (j, across) {
+          vector v = *(const vector *)(right + j * width);
+          UNROLL_FOR (i, rows) sum[i][j] += x[i] * v;
+        }
+      } else {
+        vector x[ACROSS];
+        UNROLL_FOR (j, across) x[j] = *(const vector *)(right + j * width);
+        UNROLL_FOR (i, rows)
+          UNROLL_FOR (j, across) sum[i][j] += left[i < panel ? i : distance + i - panel] * x[j];
+      }
+    }
+  }
+  const float *residual = to->residual ? to->residual + row * to->stride + column : 0;
+  UNROLL_FOR (i, rows)
+    UNROLL_FOR (j, across) {
+      vector v = sum[i][j];
+      if (to->scale) v *= to->scale[row + i];
+      if (to->bias) v += to->bias[row + i];
+      if (residual) v += *(const vector *)(residual + i * to->stride + j * width);
+      if (to->relu) v = (vector)((mask)v & ~(mask)(v < 0));  // NaN stays NaN
+      *(vector *)(y + i * to->stride + j * width) = v;
+    }
+}
+
+/// `rows` output channels, 8 or 16, times `columns` pixels, `together` rows and `across` vectors at a time; from one k
+/// to the next a moves by `step` and b by `b_step`.
+TARGET static inline __attribute__((always_inline)) void NAMED(products)(int rows, int together, int across,
+                                                                         int columns, ptrdiff_t count, const float *a,
+                                                                         int step, ptrdiff_t distance, const float *b,
+                                                                         int b_step, const target *to) {
   // What is read and written at the end is on its way while the products are summed.
   UNROLL_FOR (i, rows) {
     __builtin_prefetch(to->y + i * to->stride, 1);
@@ -201,71 +251,43 @@ TARGET static inline __attribute__((always_inline)) void NAMED(products)(int row
       __builtin_prefetch(to->residual + i * to->stride + lanes);
       __builtin_prefetch(to->residual + i * to->stride + columns - 1);
     }
-  for (int column = 0; column < columns; column += width * across) {
-    vector sum[2 * panel][ACROSS];
-    float *y = to->y + column;
-    UNROLL_FOR (i, rows)
-      UNROLL_FOR (j, across)
-        sum[i][j] = to->accumulates ? *(const vector *)(y + i * to->stride + j * width) : (vector){0};
-    if (to->start)
-      UNROLL_FOR (i, rows)
-        UNROLL_FOR (j, across) sum[i][j] += *(const vector *)(to->start + i * columns + column + j * width);
-    const float *left = a, *right = b + column;
-    ptrdiff_t k = 0;
-    // A few lines at a time, between the products: all at once they would fill the queue of misses and hold them up.
-    for (int part = 0; part < panel; part++) {
-      if (column == 0)
-        for (int i = 0; i < 3; i++) NAMED(prefetch_part)(&to->ahead[i], part, columns);
-      for (ptrdiff_t end = count * (part + 1) / panel; k < end; k++, left += step, right += b_step) {
-        __builtin_prefetch(left + 64 * step);
-        if (rows > panel) __builtin_prefetch(left + distance + 64 * step);
-        vector x[ACROSS];
-        UNROLL_FOR (j, across) x[j] = *(const vector *)(right + j * width);
-        UNROLL_FOR (i, rows)
-          UNROLL_FOR (j, across) sum[i][j] += left[i < panel ? i : distance + i - panel] * x[j];
-      }
-    }
-    const float *residual = to->residual ? to->residual + column : 0;
-    UNROLL_FOR (i, rows)
-      UNROLL_FOR (j, across) {
-        vector v = sum[i][j];
-        if (to->scale) v *= to->scale[i];
-        if (to->bias) v += to->bias[i];
-        if (residual) v += *(const vector *)(residual + i * to->stride + j * width);
-        if (to->relu) v = (vector)((mask)v & ~(mask)(v < 0));  // NaN stays NaN
-        *(vector *)(y + i * to->stride + j * width) = v;
-      }
+  for (int column = 0; column < columns; column += VECTOR_BYTES / 4 * across) {
+    int row = 0;
+    for (; row + together <= rows; row += together)
+      NAMED(block)(together, across, columns, row + column == 0, count, a, step, distance, b, b_step, row, column, to);
+    if (row < rows)
+      NAMED(block)(rows % together, across, columns, 0, count, a, step, distance, b, b_step, row, column, to);
   }
 }
 
 TARGET static void NAMED(multiply)(ptrdiff_t count, const float *a, const float *b, const target *to) {
-  NAMED(products)(panel, ACROSS, tile, count, a, panel, 0, b, tile, to);
+  NAMED(products)(panel, ROWS, ACROSS, tile, count, a, panel, 0, b, tile, to);
 }
 
 TARGET static void NAMED(multiply_paneled)(ptrdiff_t count, const float *a, const float *b, const target *to) {
-  NAMED(products)(panel, ACROSS, tile, count, a, tile, 0, b, tile, to);
+  NAMED(products)(panel, ROWS, ACROSS, tile, count, a, tile, 0, b, tile, to);
 }
 
 TARGET static void NAMED(multiply_paneled_square)(ptrdiff_t count, const float *a, const float *b, const target *to) {
 #if VECTOR_BYTES == 64
-  NAMED(products)(2 * panel, 1, lanes, count, a, tile, panel, b, tile, to);
+  NAMED(products)(2 * panel, 2 * panel, 1, lanes, count, a, tile, panel, b, tile, to);
 #else
   target below = *to;
   below.y += panel * to->stride;
-  NAMED(products)(panel, ACROSS, lanes, count, a, tile, 0, b, tile, to);
-  NAMED(products)(panel, ACROSS, lanes, count, a + panel, tile, 0, b, tile, &below);
+  NAMED(products)(panel, NARROW_ROWS, NARROW_ACROSS, lanes, count, a, tile, 0, b, tile, to);
+  NAMED(products)(panel, NARROW_ROWS, NARROW_ACROSS, lanes, count, a + panel, tile, 0, b, tile, &below);
 #endif
 }
 
 TARGET static void NAMED(multiply_narrow)(ptrdiff_t count, int panels, const float *a, ptrdiff_t distance,
                                           const float *b, const target *to) {
 #if VECTOR_BYTES == 64
-  if (panels == 2) return NAMED(products)(2 * panel, 1, lanes, count, a, panel, distance, b, lanes, to);
-  NAMED(products)(panel, 1, lanes, count, a, panel, 0, b, lanes, to);
+  if (panels == 2) return NAMED(products)(2 * panel, 2 * panel, 1, lanes, count, a, panel, distance, b, lanes, to);
+  NAMED(products)(panel, panel, 1, lanes, count, a, panel, 0, b, lanes, to);
 #else
   target part = *to;
   for (int p = 0; p < panels; p++, part.y += panel * part.stride) {
-    NAMED(products)(panel, ACROSS, lanes, count, a + p * distance, panel, 0, b, lanes, &part);
+    NAMED(products)(panel, NARROW_ROWS, NARROW_ACROSS, lanes, count, a + p * distance, panel, 0, b, lanes, &part);
     if (part.start) part.start += panel * lanes;
     if (part.scale) part.scale += panel;
     if (part.bias) part.bias += panel;
@@ -309,12 +331,16 @@ TARGET static void NAMED(sum_gradients)(const slab_rows *a, const float *gradien
       UNROLL for (int p = 1; p < pixels; p++) sum[0][i][j] += sum[p][i][j];                                            \
       *(vector *)(sums + i * stride + column + j * width) = sum[0][i][j];                                              \
     }
+#if ROWS == COVPOOL_PANEL
   for (; column + width * ACROSS <= outputs; column += width * ACROSS) {
     SUM(ACROSS, 1)
   }
-#if ACROSS > 1
   for (; column < outputs; column += width) {
     SUM(1, 2)
+  }
+#else
+  for (; column < outputs; column += width) {
+    SUM(1, 1)
   }
 #endif
 #undef SUM
@@ -346,6 +372,9 @@ TARGET static void NAMED(transpose)(const float *from, ptrdiff_t stride, ptrdiff
 }
 
 #undef VECTOR_BYTES
+#undef ROWS
+#undef NARROW_ROWS
+#undef NARROW_ACROSS
 #undef ACROSS
 #undef TARGET
 #undef NAMED
