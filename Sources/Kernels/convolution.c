@@ -9,16 +9,18 @@ ptrdiff_t covpool_packed_weights_size(const covpool_window *w, ptrdiff_t out_cha
 }
 
 void covpool_pack_weights(const covpool_window *w, ptrdiff_t out_channels, const float *from, ptrdiff_t out_stride,
-                          ptrdiff_t in_stride, int flipped, const float *scale, float *packed) {
-  ptrdiff_t taps = taps_of(w), channels = block_channels(w);
-  for (ptrdiff_t c0 = 0; c0 < w->channels; c0 += channels) {
-    ptrdiff_t c1 = least(c0 + channels, w->channels);
-    for (ptrdiff_t o0 = 0; o0 < out_channels; o0 += panel) {
+                          ptrdiff_t in_stride, int flipped, const float *scale, ptrdiff_t first, ptrdiff_t last,
+                          float *packed) {
+  ptrdiff_t taps = taps_of(w), panels = (out_channels + panel - 1) / panel;
+  for (ptrdiff_t c0 = 0; c0 < w->channels; c0 += block_channels(w)) {
+    ptrdiff_t c1 = least(c0 + block_channels(w), w->channels);
+    float *to = packed + (c0 * panels + first * (c1 - c0)) * taps * panel;
+    for (ptrdiff_t o0 = first * panel; o0 < last * panel; o0 += panel) {
       for (ptrdiff_t c = c0; c < c1; c++) {
         for (ptrdiff_t t = 0; t < taps; t++) {
           const float *element = from + c * in_stride + (flipped ? taps - 1 - t : t);
           for (ptrdiff_t o = o0; o < o0 + panel; o++)
-            *packed++ = o < out_channels ? element[o * out_stride] * (scale ? scale[o] : 1) : 0;
+            *to++ = o < out_channels ? element[o * out_stride] * (scale ? scale[o] : 1) : 0;
         }
       }
     }

@@ -20,9 +20,9 @@ int covpool_strassen_applies(const covpool_window *w, ptrdiff_t out_channels) {
          out_channels % COVPOOL_STRASSEN_PANEL == 0 && w->out_height * w->out_width % 2 == 0;
 }
 
-void covpool_strassen_scales(const covpool_window *w, ptrdiff_t out_channels, const float *from, ptrdiff_t out_stride,
-                             ptrdiff_t in_stride, const float *scale, float *factors, float *scales) {
-  for (ptrdiff_t o = 0; o < out_channels; o++) {
+void covpool_strassen_scales(const covpool_window *w, const float *from, ptrdiff_t out_stride, ptrdiff_t in_stride,
+                             const float *scale, ptrdiff_t first, ptrdiff_t last, float *factors, float *scales) {
+  for (ptrdiff_t o = first; o < last; o++) {
     float largest = 0;
     for (ptrdiff_t c = 0; c < w->channels; c++) largest = fmaxf(largest, fabsf(from[o * out_stride + c * in_stride]));
     if (scale) largest *= fabsf(scale[o]);

@@ -37,10 +37,11 @@ typedef struct {
 /// Floats that the packed weights of such a convolution take.
 ptrdiff_t covpool_packed_weights_size(const covpool_window *window, ptrdiff_t out_channels);
 
-/// Packs weights whose element for output channel o, input channel c and tap t is
+/// Packs panels [first, last) of weights whose element for output channel o, input channel c and tap t is
 /// w[o * out_stride + c * in_stride + (flipped ? taps - 1 - t : t)], times scale[o] if there is a scale.
 void covpool_pack_weights(const covpool_window *window, ptrdiff_t out_channels, const float *w, ptrdiff_t out_stride,
-                          ptrdiff_t in_stride, int flipped, const float *scale, float *packed);
+                          ptrdiff_t in_stride, int flipped, const float *scale, ptrdiff_t first, ptrdiff_t last,
+                          float *packed);
 
 /// Floats of scratch that a piece of `tiles` tiles takes.
 ptrdiff_t covpool_convolution_scratch(const covpool_convolution *job, ptrdiff_t tiles);

@@ -26,11 +26,11 @@
 /// Whether the method applies: to whole halves only.
 int covpool_strassen_applies(const covpool_window *window, ptrdiff_t out_channels);
 
-/// For each output channel a power of two near its largest weight (times scale[o] if there is a scale) as `scales`,
-/// which belong into the convolution, and the scale to pack its weights with as `factors`; strides as in
+/// For each output channel of [first, last) a power of two near its largest weight (times scale[o] if there is a scale)
+/// as `scales`, which belong into the convolution, and the scale to pack its weights with as `factors`; strides as in
 /// covpool_pack_weights.
-void covpool_strassen_scales(const covpool_window *window, ptrdiff_t out_channels, const float *w, ptrdiff_t out_stride,
-                             ptrdiff_t in_stride, const float *scale, float *factors, float *scales);
+void covpool_strassen_scales(const covpool_window *window, const float *w, ptrdiff_t out_stride, ptrdiff_t in_stride,
+                             const float *scale, ptrdiff_t first, ptrdiff_t last, float *factors, float *scales);
 
 /// Tiles of 32 pairs of pixels, in the whole batch.
 ptrdiff_t covpool_strassen_tiles(const covpool_convolution *job);

@@ -113,15 +113,25 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
   ) {
     (self.outputChannels, preparedFor, self.isForced) = (outputChannels, algorithm, isForced)
     var window = geometry
+    let from = weight.pointer
+    /// Calls `body` with each panel of output channels, spread over the pool.
+    func forEachPanel(_ body: (_ window: UnsafePointer<covpool_window>, _ panel: Int) -> Void) {
+      WorkerPool.shared.forEach((outputChannels + panelSize - 1) / panelSize) { panel in
+        withUnsafePointer(to: geometry) { body($0, panel) }
+      }
+    }
     var factors = scale
     scales =
       algorithm != .strassen
       ? nil
       : Tensor([outputChannels]) { scales in
         factors = Tensor([outputChannels]) { factors in
-          covpool_strassen_scales(
-            &window, outputChannels, weight.pointer.float, strides.output, strides.input, scale?.pointer.float,
-            factors.baseAddress!.float, scales.baseAddress!.float)
+          let (factors, scales) = (factors.baseAddress!.float, scales.baseAddress!.float)
+          forEachPanel { window, panel in
+            covpool_strassen_scales(
+              window, from.float, strides.output, strides.input, scale?.pointer.float, panel * panelSize,
+              min((panel + 1) * panelSize, outputChannels), factors, scales)
+          }
         }
       }
     switch algorithm {
@@ -137,19 +147,20 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
         } ?? weight
     case .direct, .strassen:
       tensor = Tensor([covpool_packed_weights_size(&window, outputChannels)]) { packed in
-        covpool_pack_weights(
-          &window, outputChannels, weight.pointer.float, strides.output, strides.input, flipped ? 1 : 0,
-          factors?.pointer.float, packed.baseAddress!.float)
+        let (to, factors) = (packed.baseAddress!.float, factors?.pointer.float)
+        forEachPanel { window, panel in
+          covpool_pack_weights(
+            window, outputChannels, from.float, strides.output, strides.input, flipped ? 1 : 0, factors, panel,
+            panel + 1, to)
+        }
       }
     case .winograd:
       tensor = Tensor([covpool_winograd_weights_size(&window, outputChannels)]) { transformed in
-        let (from, to) = (weight.pointer.float, transformed.baseAddress!.float)
-        WorkerPool.shared.forEach((outputChannels + panelSize - 1) / panelSize) { panel in
-          withUnsafePointer(to: geometry) {
-            covpool_winograd_weights(
-              $0, outputChannels, from, strides.output, strides.input, flipped ? 1 : 0, scale?.pointer.float, panel,
-              panel + 1, to)
-          }
+        let to = transformed.baseAddress!.float
+        forEachPanel { window, panel in
+          covpool_winograd_weights(
+            window, outputChannels, from.float, strides.output, strides.input, flipped ? 1 : 0, scale?.pointer.float,
+            panel, panel + 1, to)
         }
       }
     }
@@ -187,34 +198,36 @@ package func convolve<Scalar: RealScalar>(
 /// The batch's pixels, or where they are few its output channels, are shared out.
 private func convolveDirectly(_ job: covpool_convolution) {
   let pixels = job.batch * job.window.out_height * job.window.out_width
-  let work = ConvolutionPieces(
-    tiles: (pixels + tileSize - 1) / tileSize, panels: (job.out_channels + panelSize - 1) / panelSize,
-    threads: WorkerPool.shared.width)
-  WorkerPool.shared.forEach(work.count) { index in
-    withUnsafePointer(to: job) { job in
-      let (tiles, panels) = work[index]
-      guard !tiles.isEmpty, !panels.isEmpty else { return }
-      withScratch(of: Float.self, covpool_convolution_scratch(job, tiles.count)) { scratch in
-        covpool_convolve(
-          job, tiles.lowerBound, tiles.upperBound, panels.lowerBound, panels.upperBound, scratch)
-      }
-    }
-  }
+  forEachPiece(
+    of: job, tiles: (pixels + tileSize - 1) / tileSize, panels: (job.out_channels + panelSize - 1) / panelSize,
+    scratch: { job, piece in covpool_convolution_scratch(job, piece.tiles.count) }, covpool_convolve)
 }
 
 /// The same with pairs of pixels and panels for each half of the output channels.
 private func convolveByStrassen(_ job: covpool_convolution) {
-  let work = withUnsafePointer(to: job) {
-    ConvolutionPieces(
-      tiles: covpool_strassen_tiles($0), panels: job.out_channels / Int(COVPOOL_STRASSEN_PANEL),
-      threads: WorkerPool.shared.width)
-  }
+  forEachPiece(
+    of: job, tiles: withUnsafePointer(to: job, covpool_strassen_tiles),
+    panels: job.out_channels / Int(COVPOOL_STRASSEN_PANEL),
+    scratch: { job, piece in covpool_strassen_scratch(job, piece.panels.count) }, covpool_strassen)
+}
+
+/// Calls a kernel with all pieces of a convolution, spread over the pool, and with scratch for each.
+private func forEachPiece(
+  of job: covpool_convolution, tiles: Int, panels: Int,
+  scratch: (UnsafePointer<covpool_convolution>, ConvolutionPieces.Piece) -> Int,
+  _ kernel: (
+    UnsafePointer<covpool_convolution>?, _ firstTile: Int, _ lastTile: Int, _ firstPanel: Int, _ lastPanel: Int,
+    _ scratch: UnsafeMutablePointer<Float>?
+  ) -> Void
+) {
+  let work = ConvolutionPieces(tiles: tiles, panels: panels, threads: WorkerPool.shared.width)
   WorkerPool.shared.forEach(work.count) { index in
+    let piece = work[index]
+    guard !piece.tiles.isEmpty, !piece.panels.isEmpty else { return }
     withUnsafePointer(to: job) { job in
-      let (tiles, panels) = work[index]
-      guard !tiles.isEmpty, !panels.isEmpty else { return }
-      withScratch(of: Float.self, covpool_strassen_scratch(job, panels.count)) { scratch in
-        covpool_strassen(job, tiles.lowerBound, tiles.upperBound, panels.lowerBound, panels.upperBound, scratch)
+      withScratch(of: Float.self, scratch(job, piece)) {
+        kernel(
+          job, piece.tiles.lowerBound, piece.tiles.upperBound, piece.panels.lowerBound, piece.panels.upperBound, $0)
       }
     }
   }
