@@ -110,17 +110,18 @@ public struct NewtonSchulz: TensorOperation, Hashable {
     ]
   }
 
-  /// Rounding grows about tenfold with each iteration after the eighth if triangles are mirrored; until then results are
-  /// as exact as with full products.
+  /// Step by step rounding grows about tenfold with each iteration after the eighth if triangles are mirrored; until then
+  /// results are as exact as with full products.
   private var isLong: Bool { iterations > 8 }
 
-  /// One matrix, where only the root is wanted: five products for two iterations instead of six, and four at the beginning;
-  /// ten of twelve for five iterations.
+  /// One matrix, where only the root is wanted: in place of six products for two iterations five, and four at the
+  /// beginning; ten in place of twelve for five iterations.
   ///
-  /// Sₖ = Zₖ Yₖ goes its own way without Z: Sₖ₊₁ = Sₖ Tₖ², Yₖ₊₁ = Yₖ Tₖ. Two iterations multiply Y by one polynomial, q,
-  /// and S by its square: q(S) = Tₖ Tₖ₊₁ = ½ (3 − S) · ½ (3 − ¼ S (3 − S)²) is of the fourth degree, so that two products
-  /// make it: with the square completed, V = S² − 9/2 S + 27/8 I and q = 1/16 V² − 69/128 S + 1575/1024 I. At the beginning
-  /// S = Y = A, and S q is the next Y. In exact arithmetic that is Yₙ; rounding is a little smaller than step by step.
+  /// Sₖ = Zₖ Yₖ goes its own way without Z: Sₖ₊₁ = Sₖ Tₖ², Yₖ₊₁ = Yₖ Tₖ, since all of them are polynomials of A and commute.
+  /// Two iterations multiply Y by one polynomial, q, and S by its square: q(S) = Tₖ Tₖ₊₁ = ½ (3 − S) · ½ (3 − ¼ S (3 − S)²)
+  /// is of the fourth degree, which two products make: with the square completed, V = S² − 9/2 S + 27/8 I and
+  /// q = 1/16 V² − 69/128 S + 1575/1024 I. At the beginning S = Y = A, and S q is the next Y. In exact arithmetic that is
+  /// Yₙ; rounding is a little smaller than step by step.
   private func rootAlone<Scalar: RealScalar>(
     _ sigma: UnsafePointer<Scalar>, into root: UnsafeMutablePointer<Scalar>, _ products: SymmetricProducts<Scalar>,
     _ sample: Int, _ failures: FailureLog
@@ -130,7 +131,7 @@ public struct NewtonSchulz: TensorOperation, Hashable {
     guard let factor = divisor else { return scaling.fillWithoutDivisor(sigma, size: d, into: root) }
     withScratch(of: Scalar.self, 5 * size) { scratch in
       let (s, v, q) = (scratch, scratch + size, scratch + 2 * size)
-      var (y, next, spare) = (s, scratch + 3 * size, scratch + 4 * size)
+      var (y, next) = (s, scratch + 3 * size)
       products.load(sigma, scale: 1 / factor, into: s)
       for k in stride(from: 0, to: iterations - 1, by: 2) {
         products.multiply(s, s, into: v, adding: -4.5, s, plusIdentity: 3.375, isSymmetric: true)
@@ -141,7 +142,7 @@ public struct NewtonSchulz: TensorOperation, Hashable {
           if k > 0 { products.multiply(s, q, into: v, isSymmetric: true) }
           products.multiply(k > 0 ? v : next, q, into: s, isSymmetric: true)
         }
-        (y, next, spare) = (next, spare, next)
+        (y, next) = (next, k == 0 ? scratch + 4 * size : y)  // S stays where it is
       }
       if iterations % 2 == 1 {
         products.multiply(y, s, into: next, scale: -0.5, adding: 1.5, y, isSymmetric: true)

@@ -11,7 +11,7 @@ ptrdiff_t covpool_packed_weights_size(const covpool_window *w, ptrdiff_t out_cha
 void covpool_pack_weights(const covpool_window *w, ptrdiff_t out_channels, const float *from, ptrdiff_t out_stride,
                           ptrdiff_t in_stride, int flipped, const float *scale, ptrdiff_t first, ptrdiff_t last,
                           float *packed) {
-  ptrdiff_t taps = taps_of(w), panels = (out_channels + panel - 1) / panel;
+  ptrdiff_t taps = taps_of(w), panels = panels_of(out_channels);
   for (ptrdiff_t c0 = 0; c0 < w->channels; c0 += block_channels(w)) {
     ptrdiff_t c1 = least(c0 + block_channels(w), w->channels);
     float *to = packed + (c0 * panels + first * (c1 - c0)) * taps * panel;

@@ -182,7 +182,8 @@ TARGET static inline __attribute__((always_inline)) void NAMED(prefetch_part)(co
   }
 }
 
-/// One block of `rows` output channels, at most 8 or two panels of 8, and `across` vectors of `columns` pixels.
+/// One block of the products: `rows` output channels from `row`, at most 8 or else two panels of 8, and `across`
+/// vectors from `column`. If `fetches`, what the target looks ahead to is asked for meanwhile.
 TARGET static inline __attribute__((always_inline)) void
 NAMED(block)(int rows, int across, int columns, int fetches, ptrdiff_t count, const float *a, int step,
              ptrdiff_t distance, const float *b, int b_step, ptrdiff_t row, ptrdiff_t column, const target *to) {
@@ -302,7 +303,7 @@ TARGET static void NAMED(sum_gradients)(const slab_rows *a, const float *gradien
   typedef float vector __attribute__((vector_size(VECTOR_BYTES), aligned(4)));
   enum { width = VECTOR_BYTES / 4 };
   ptrdiff_t column = 0;
-  // With one vector across, two pixels at a time: eight sums alone would wait for each other.
+  // With one vector across, two pixels at a time where there are registers: eight sums alone would wait for each other.
 #define SUM(across, pixels)                                                                                            \
   vector sum[pixels][panel][across];                                                                                   \
   UNROLL_FOR (i, panel)                                                                                                \
@@ -331,7 +332,7 @@ TARGET static void NAMED(sum_gradients)(const slab_rows *a, const float *gradien
       UNROLL for (int p = 1; p < pixels; p++) sum[0][i][j] += sum[p][i][j];                                            \
       *(vector *)(sums + i * stride + column + j * width) = sum[0][i][j];                                              \
     }
-#if ROWS == COVPOOL_PANEL
+#if REGISTERS == 32
   for (; column + width * ACROSS <= outputs; column += width * ACROSS) {
     SUM(ACROSS, 1)
   }
@@ -372,6 +373,7 @@ TARGET static void NAMED(transpose)(const float *from, ptrdiff_t stride, ptrdiff
 }
 
 #undef VECTOR_BYTES
+#undef REGISTERS
 #undef ROWS
 #undef NARROW_ROWS
 #undef NARROW_ACROSS

@@ -285,8 +285,8 @@ KERNEL void NAME(batch_moments)(const covpool_batch *batch, const T *x, double *
       for (; p + COVPOOL_LANES <= pixels; p += COVPOOL_LANES)
         for (int lane = 0; lane < COVPOOL_LANES; lane++) lanes[lane] += (in[p + lane] - mean) * (in[p + lane] - mean);
       for (; p < pixels; p++) lanes[0] += (in[p] - mean) * (in[p] - mean);
-      double squares = NAME(total)(lanes), difference = b ? mean - means[c] : mean;
-      means[c] = (b ? means[c] : 0) + difference * share;
+      double squares = NAME(total)(lanes), difference = b ? mean - means[c] : 0;
+      means[c] = b ? means[c] + difference * share : mean;
       variances[c] = (b ? variances[c] : 0) + squares + difference * difference * weight;
     }
   }

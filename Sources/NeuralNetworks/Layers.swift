@@ -51,8 +51,8 @@ public struct BatchNorm2d<Scalar: RealScalar>: Module {
     return trained(on: tape, [x, weight, bias], isRectified: false)
   }
 
-  /// What is normalised, plus a shortcut if there is one, rectified: `(norm(x) + shortcut).relu()`, but in training one
-  /// operation, which passes over memory once. Shapes `[B, C, H, W]`.
+  /// The normalised features `[B, C, H, W]`, plus a shortcut of their shape if there is one, rectified:
+  /// `(norm(x) + shortcut).relu()`. In training that is one operation, which adds and rectifies while it normalises.
   public func rectified(_ x: Tensor<Scalar>, adding shortcut: Tensor<Scalar>? = nil) -> Tensor<Scalar> {
     guard let tape = weight.recording?.tape, tape.isTraining else {
       let y = self(x)

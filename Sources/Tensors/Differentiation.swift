@@ -23,12 +23,12 @@ extension Tape {
         return gradients[input]
       }
       step.operation.pullback(consume gradient, application, addingTo: &sums)
+      check(
+        sums.count == step.inputs.count,
+        "\(step.operation.name): \(sums.count) gradients for \(step.inputs.count) inputs")
       for (position, input) in step.inputs.enumerated() {
         guard needsGradient[input], let sum = sums[position] else { continue }
-        check(
-          sum.shape == application.inputs[position].shape,
-          "\(step.operation.name): gradient \(sum.shape) of input \(position), which is \(application.inputs[position].shape)"
-        )
+        step.operation.checkGradient(sum, at: position, application)
         sums[position] = nil
         add(sum, to: &gradients[input])
       }
@@ -42,7 +42,7 @@ func add<Scalar>(_ part: Tensor<Scalar>?, to sum: inout Tensor<Scalar>?) {
   guard let part else { return }
   guard var whole = sum else { return sum = part }
   sum = nil
-  check(part.shape == whole.shape, "gradients \(whole.shape) and \(part.shape) of one tensor")
+  precondition(part.shape == whole.shape)
   guard whole.ownsItsMemory() else { return sum = Addition().forward([whole, part]) }
   whole.withUnsafeMutableScalars { target in
     let (y, x) = (target.baseAddress!, part.pointer)

@@ -29,11 +29,14 @@ public protocol TensorOperation: Sendable {
   ///   that none is wanted.
   func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?]
 
-  /// Adds the gradients with respect to the inputs to those that other readers of the inputs have found; by default after
-  /// `pullback(_:_:)` has made them.
+  /// Adds the gradients with respect to the inputs to what other readers of the inputs have found.
+  ///
+  /// By default `pullback(_:_:)` makes them and they are added afterwards; implement that. This form is for operations that
+  /// can do both at once, or reuse memory, and is implemented beside the other.
   /// - Parameters:
-  ///   - gradient: with respect to the result; its memory may be reused where nobody else needs it.
-  ///   - sums: for each input what was found before; `nil` where there is nothing yet.
+  ///   - gradient: with respect to the result; its memory may be written where nobody else uses it.
+  ///   - sums: an entry for each input: what was found before, `nil` where there is nothing yet. Of an input that is given
+  ///     twice the first entry has it. Entries for which no gradient is wanted may stay as they are.
   func pullback<Scalar>(
     _ gradient: consuming Tensor<Scalar>, _ application: Application<Scalar>, addingTo sums: inout [Tensor<Scalar>?])
 
@@ -106,7 +109,26 @@ extension TensorOperation {
   ) {
     let parts = pullback(gradient, application)
     check(parts.count == sums.count, "\(name): \(parts.count) gradients for \(sums.count) inputs")
-    for (position, part) in parts.enumerated() { add(part, to: &sums[position]) }
+    for (position, part) in parts.enumerated() {
+      checkGradient(part, at: position, application)
+      add(part, to: &sums[position])
+    }
+  }
+
+  /// `pullback(_:_:)` of an operation that implements the form that adds.
+  func pullbackToNothing<Scalar>(
+    _ gradient: Tensor<Scalar>, _ application: Application<Scalar>
+  ) -> [Tensor<Scalar>?] {
+    var gradients = [Tensor<Scalar>?](repeating: nil, count: application.inputs.count)
+    pullback(gradient, application, addingTo: &gradients)
+    return gradients
+  }
+
+  /// Stops with the operation's name where a gradient has not its input's shape.
+  func checkGradient<Scalar>(_ gradient: Tensor<Scalar>?, at position: Int, _ application: Application<Scalar>) {
+    guard let gradient else { return }
+    let shape = application.inputs[position].shape
+    check(gradient.shape == shape, "\(name): gradient \(gradient.shape) of input \(position), which is \(shape)")
   }
 
   /// The result for these inputs, recorded where one of them is on a tape.

@@ -126,6 +126,50 @@ private func gradients(_ weight: Double, _ bias: Double) -> Gradients<Double> {
     #expect(text(shapes).contains("Addition") && text(shapes).contains("[2], [3]"))
   }
 
+  @Test func `A gradient of another shape stops with the operation's name`() async throws {
+    let alone = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      differentiateWrongly(withAnotherReader: false)
+    }
+    let second = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      differentiateWrongly(withAnotherReader: true)
+    }
+    for result in [alone, second] {
+      #expect(text(result).contains("WrongGradient: gradient [2] of input 0, which is [3]"))
+    }
+  }
+
+  @Test func `A norm that adds and rectifies is the operations one after another`() throws {
+    struct Block: Module {
+      var norm = BatchNorm2d<Double>(2)
+      var isAtOnce: Bool, hasShortcut: Bool
+      mutating func visitTensors(_ visit: ModuleVisitor<Double>) { visit("norm", &norm) }
+      func callAsFunction(_ x: Tensor<Double>) -> Tensor<Double> {
+        let shortcut = x.relu()
+        if isAtOnce { return norm.rectified(x, adding: hasShortcut ? shortcut : nil) }
+        return (hasShortcut ? norm(x) + shortcut : norm(x)).relu()
+      }
+    }
+    let x = Tensor<Double>([3, 2, 4, 5], unit("x", count: 120).map(Double.init))
+    for hasShortcut in [false, true] {
+      var blocks = [true, false].map { Block(isAtOnce: $0, hasShortcut: hasShortcut) }
+      for index in blocks.indices {
+        blocks[index].initialize()
+        blocks[index].norm.bias = Tensor([2], [0.25, -0.5])
+      }
+      #expect(largestError(blocks[0](x).scalars, blocks[1](x).scalars) < 1e-14)
+      for isTraining in [false, true] {
+        let results = try blocks.map { block in
+          try valueWithGradients(of: block, isTraining: isTraining) { probeSum($0(x)) }
+        }
+        #expect(abs(results[0].value.item - results[1].value.item) < 1e-12)
+        for (got, want) in zip(results[0].gradients.tensors, results[1].gradients.tensors) {
+          #expect(largestError(got.scalars, want.scalars) < 1e-12)
+        }
+        #expect(results[0].updates.map(\.1.scalars) == results[1].updates.map(\.1.scalars))
+      }
+    }
+  }
+
   private func text(_ result: ExitTest.Result?) -> String {
     String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
   }
@@ -146,5 +190,25 @@ private func gradients(_ weight: Double, _ bias: Double) -> Gradients<Double> {
     #expect(largestError(module.norm.runningVariance.scalars, [0.9 + 2.0 / 3]) < 1e-12)
     let evaluated = try valueWithGradients(of: module, isTraining: false) { probeSum($0(x)) }
     #expect(evaluated.updates.isEmpty)
+  }
+}
+
+/// An operation whose gradient has the wrong shape.
+private struct WrongGradient: TensorOperation {
+  func outputShape(_ inputs: [Shape]) -> Shape { inputs[0] }
+
+  func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
+    inputs[0].withUnsafeScalars { _ = result.update(fromContentsOf: $0) }
+  }
+
+  func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    [Tensor([2], repeating: 0)]
+  }
+}
+
+private func differentiateWrongly(withAnotherReader: Bool) {
+  _ = valueWithGradients(at: [Tensor<Double>([3], [1, 2, 3])]) { x in
+    let sum = probe(WrongGradient().applied(to: x[0]))
+    return withAnotherReader ? sum + probe(x[0].relu()) : sum
   }
 }

@@ -41,6 +41,29 @@ private let tolerance = 1e-7
     }
   }
 
+  @Test(arguments: [(32, 32, 3), (128, 64, 1)])
+  func `So do Winograd's and Strassen's methods`(_ channels: Int, _ outputs: Int, _ kernel: Int) {
+    // Enough pixels that the gradient of the input is found by the method itself.
+    let shapes = [[2, channels, 24, 24], [outputs, channels, kernel, kernel]] as [Shape]
+    let convolution = Convolution2d(padding: .symmetric(kernel / 2))
+    let inputs = zip(shapes, ["x", "w"]).map { tensor($0, $1) }
+    let single = inputs.map { Tensor($0.shape, $0.scalars.map(Float.init)) }
+    let gradient = convolution.outputShape(shapes)
+    let (g, sum) = (tensor(gradient, "g"), tensor(shapes[0], "sum"))
+    func total<Scalar: RealScalar>(
+      _ inputs: [Tensor<Scalar>], _ g: Tensor<Scalar>, _ sum: Tensor<Scalar>
+    ) -> Tensor<Scalar> {
+      let application = convolution.apply(inputs, needsGradient: [true, false])
+      var sums = [sum, nil]
+      convolution.pullback(g, application, addingTo: &sums)
+      return sums[0] ?? sum
+    }
+    let want = total(inputs, g, sum).scalars
+    let got = total(single, Tensor(g.shape, g.scalars.map(Float.init)), Tensor(sum.shape, sum.scalars.map(Float.init)))
+    let isClose = largestError(got.scalars, want) < 1e-4
+    #expect(isClose)
+  }
+
   @Test func `Batch normalisation, by running and by the batch's own statistics`() {
     let inputs = [tensor([3, 4, 2, 3]), tensor([4], "weight"), tensor([4], "bias")]
     #expect(gradientError(at: inputs) { probe(BatchNormalizationTraining(eps: 1e-5).applied(to: $0)) } < tolerance)

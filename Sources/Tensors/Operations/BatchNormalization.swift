@@ -19,7 +19,7 @@ public struct BatchNormalization: TensorOperation {
 
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
     let (scale, shift) = affine(weight: inputs[1], bias: inputs[2], mean: inputs[3], variance: inputs[4])
-    Tensors.apply(scale, shift, to: inputs[0], into: result.baseAddress!)
+    applyAffine(scale, shift, to: inputs[0], into: result.baseAddress!)
   }
 
   public var pullbackNeeds: PullbackNeeds { .inputs }
@@ -29,7 +29,7 @@ public struct BatchNormalization: TensorOperation {
     let inputs = application.inputs
     let scale = affine(weight: inputs[1], bias: inputs[2], mean: inputs[3], variance: inputs[4]).scale
     let inverses = inputs[4].scalars.map { 1 / (Double($0) + eps).squareRoot() }
-    var channels = ChannelGradients(inputs[0], gradient, means: inputs[3])
+    let channels = ChannelGradients(inputs[0], gradient, means: inputs[3])
     let weight = Tensor(inputs[1].shape, zip(channels.products, inverses).map { Scalar($0 * $1) })
     let features = channels.combined(scale.scalars.map { (gradient: $0, x: 0, constant: 0) })
     return [features, weight, Tensor(inputs[2].shape, channels.sums.map { Scalar($0) }), nil, nil]
@@ -45,8 +45,8 @@ public struct BatchNormalization: TensorOperation {
   }
 }
 
-/// Batch normalisation by the batch's own statistics, as in training, and what follows it in a residual block: the
-/// addition of a shortcut, the rectifier. In one operation they pass over memory once.
+/// Batch normalisation by the batch's own statistics, as in training, and what follows it in a residual block, the
+/// addition of a shortcut and the rectifier: they are done in the pass that normalises.
 ///
 /// Inputs: features `[B, C, …]`, weight and bias, each `[C]`, and perhaps an addend of the features' shape. The batch's
 /// mean and biased variance, in double precision, are what `apply` saves: two tensors `[C]`. Ioffe and Szegedy 2015,
@@ -57,7 +57,7 @@ public struct BatchNormalizationTraining: TensorOperation {
   /// Whether the result is rectified: max(…, 0), where NaN stays NaN.
   public var isRectified: Bool
 
-  /// A normalisation with this `eps`.
+  /// A normalisation with this `eps`, followed by a rectifier if `isRectified`.
   public init(eps: Double, isRectified: Bool = false) { (self.eps, self.isRectified) = (eps, isRectified) }
 
   public func outputShape(_ inputs: [Shape]) -> Shape {
@@ -89,9 +89,7 @@ public struct BatchNormalizationTraining: TensorOperation {
   /// With N numbers in a channel, σ = √(variance + eps), and ∂y = 0 where a rectified result is not positive:
   /// ∂x = weight / σ · (∂y − Σ∂y / N − x̂ Σ(∂y x̂) / N), ∂weight = Σ ∂y x̂, ∂bias = Σ ∂y, ∂addend = ∂y.
   public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
-    var gradients = [Tensor<Scalar>?](repeating: nil, count: application.inputs.count)
-    pullback(gradient, application, addingTo: &gradients)
-    return gradients
+    pullbackToNothing(gradient, application)
   }
 
   public func pullback<Scalar>(
@@ -99,9 +97,9 @@ public struct BatchNormalizationTraining: TensorOperation {
   ) {
     let (x, weight) = (application.inputs[0], application.inputs[1])
     let (means, variances) = (application.saved[0], application.saved[1].scalars)
-    let hasAddend = application.inputs.count == 4
-    var channels = ChannelGradients(
-      x, consume gradient, result: isRectified ? application.output : nil, means: means, keepsMasked: hasAddend)
+    let wantsAddend = application.inputs.count == 4 && application.needsGradient[3]
+    let channels = ChannelGradients(
+      x, consume gradient, result: isRectified ? application.output : nil, means: means, keepsMasked: wantsAddend)
     let inverses = variances.map { 1 / (Double($0) + eps).squareRoot() }
     let count = Double(x.scalarCount / x.shape[1])
     let factors = (0..<inverses.count).map { channel in
@@ -113,9 +111,8 @@ public struct BatchNormalizationTraining: TensorOperation {
     }
     add(Tensor(weight.shape, zip(channels.products, inverses).map { Scalar($0 * $1) }), to: &sums[1])
     add(Tensor(weight.shape, channels.sums.map { Scalar($0) }), to: &sums[2])
-    // The sum for the addend first: features may then take the gradient's memory.
-    if hasAddend { add(channels.gradient, to: &sums[3]) }
-    add(channels.combined(factors), to: &sums[0])
+    if wantsAddend { add(channels.gradient, to: &sums[3]) }
+    if application.needsGradient[0] { add(channels.combined(factors), to: &sums[0]) }
   }
 
   private func moments<Scalar>(_ x: Tensor<Scalar>) -> [(mean: Double, variance: Double)] {
@@ -148,14 +145,14 @@ public struct BatchNormalizationTraining: TensorOperation {
     let scales = zip(inputs[1].scalars, statistics).map { Double($0) / ($1.variance + eps).squareRoot() }
     let shifts = zip(inputs[2].scalars, zip(statistics, scales)).map { Double($0) - $1.0.mean * $1.1 }
     let shape = inputs[1].shape
-    Tensors.apply(
+    applyAffine(
       Tensor(shape, scales.map { Scalar($0) }), Tensor(shape, shifts.map { Scalar($0) }), to: inputs[0],
       adding: inputs.count == 4 ? inputs[3] : nil, isRectified: isRectified, into: result)
   }
 }
 
 /// scale · x + shift + addend with each channel's factors `[C]`, rectified where asked.
-private func apply<Scalar: RealScalar>(
+private func applyAffine<Scalar: RealScalar>(
   _ scale: Tensor<Scalar>, _ shift: Tensor<Scalar>, to x: Tensor<Scalar>, adding addend: Tensor<Scalar>? = nil,
   isRectified: Bool = false, into result: UnsafeMutablePointer<Scalar>
 ) {
@@ -219,9 +216,9 @@ private struct ChannelGradients<Scalar: RealScalar> {
     products = parts.map { $0.reduce(0) { $0 + $1.1 } }
   }
 
-  /// gradient · ∂y + x · x + constant, with the factors of each channel; in the gradient's memory where nobody else needs
+  /// gradient · ∂y + x · x + constant, with the factors of each channel; in the gradient's memory where nobody else uses
   /// it.
-  mutating func combined(_ factors: [(gradient: Scalar, x: Scalar, constant: Scalar)]) -> Tensor<Scalar> {
+  consuming func combined(_ factors: [(gradient: Scalar, x: Scalar, constant: Scalar)]) -> Tensor<Scalar> {
     let shape: Shape = [groups.channels]
     let (ofGradient, ofX, constants) = (
       Tensor(shape, factors.map(\.gradient)), Tensor(shape, factors.map(\.x)), Tensor(shape, factors.map(\.constant))

@@ -44,11 +44,10 @@ public struct Convolution2d: TensorOperation {
 
   public var pullbackNeeds: PullbackNeeds { .inputs }
 
-  /// With the columns C of im2col, Y = W C: ∂C = Wᵀ ∂Y, which col2im adds up to ∂X, and ∂W = Σ ∂Y Cᵀ over the images.
+  /// With the columns C of im2col, Y = W C: ∂C = Wᵀ ∂Y, which col2im adds up to ∂X, and ∂W = Σ ∂Y Cᵀ over the
+  /// images.
   public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
-    var gradients: [Tensor<Scalar>?] = [nil, nil]
-    pullback(gradient, application, addingTo: &gradients)
-    return gradients
+    pullbackToNothing(gradient, application)
   }
 
   public func pullback<Scalar>(

@@ -40,8 +40,8 @@ struct ConvolutionShapes {
   }
 }
 
-/// ∂X of a convolution, added to `sum` if there is one. With stride 1 it is a convolution of ∂Y by the weights turned round, input and output channels
-/// exchanged; otherwise Wᵀ ∂Y for each image, scattered by col2im.
+/// ∂X of a convolution, added to `sum` if there is one. With stride 1 it is a convolution of ∂Y by the weights turned
+/// round, input and output channels exchanged; otherwise Wᵀ ∂Y for each image, scattered by col2im.
 func convolutionInputGradient<Scalar: RealScalar>(
   _ shapes: ConvolutionShapes, _ gradient: UnsafePointer<Scalar>, _ weight: Tensor<Scalar>,
   adding sum: UnsafePointer<Scalar>?, into result: UnsafeMutablePointer<Scalar>
