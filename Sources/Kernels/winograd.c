@@ -286,11 +286,11 @@ void covpool_winograd_inputs(const covpool_convolution *job, ptrdiff_t first, pt
 void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t count, ptrdiff_t point,
                                ptrdiff_t first_panel, ptrdiff_t last_panel, const float *inputs, float *sums) {
   block_kernels kernels = covpool_block_kernels();
-  ptrdiff_t channels = job->window.channels, padded = round_up(count, lanes);
+  ptrdiff_t channels = job->window.channels, outputs = job->out_channels, padded = round_up(count, lanes);
   ptrdiff_t members = members_of(&job->window, first, count, kind_of(point / 6, point % 6));
   const float *b = inputs + point * inputs_stride(&job->window, count),
-              *a = job->weights + point * weights_stride(&job->window, job->out_channels);
-  float *y = sums + point * sums_stride(job->out_channels, count);
+              *a = job->weights + point * weights_stride(&job->window, outputs);
+  float *y = sums + point * sums_stride(outputs, count);
   for (ptrdiff_t k = 0; k < channels; k += k_block) {
     ptrdiff_t length = least(k_block, channels - k);
     // A panel of weights, which comes from afar, serves all tiles at once.
@@ -299,11 +299,19 @@ void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t first, 
       for (ptrdiff_t t = 0; t < members; t += tile) {
         target to = {.y = y + p * panel * padded + t, .stride = padded, .accumulates = k > 0};
         const float *right = b + t * channels;
-        if (members - t > lanes)
+        if (members - t > lanes) {
           kernels.multiply(length, left, right + k * tile, &to);
-        else if ((p - first_panel) % 2 == 0)
+        } else if ((p - first_panel) % 2 == 0) {
+          // The few tiles of one image use weights up as quickly as memory yields them: the next two panels', or the
+          // next point's, are asked for meanwhile.
+          if (members <= lanes)
+            to.ahead[0] = (tile_rows){.start = p + 2 < last_panel ? left + 2 * channels * panel
+                                                                  : a + weights_stride(&job->window, outputs),
+                                      .stride = lanes,
+                                      .rows = length};
           kernels.multiply_narrow(length, (int)least(2, last_panel - p), left, channels * panel, right + k * lanes,
                                   &to);
+        }
       }
     }
   }
