@@ -1,5 +1,3 @@
-import Kernels
-
 extension Tape {
   /// The gradients of a scalar on this tape with respect to leaves of it, by walking the tape backwards.
   ///
@@ -43,18 +41,11 @@ func add<Scalar>(_ part: Tensor<Scalar>?, to sum: inout Tensor<Scalar>?) {
   guard var whole = sum else { return sum = part }
   sum = nil
   precondition(part.shape == whole.shape)
-  guard whole.ownsItsMemory() else { return sum = Addition().forward([whole, part]) }
-  whole.withUnsafeMutableScalars { target in
-    let (y, x) = (target.baseAddress!, part.pointer)
-    forEachChunk(of: target.count) { range in
-      let first = range.lowerBound
-      forPrecision(
-        of: Scalar.self,
-        float: { covpool_add_f32((y + first).float, (x + first).float, (y + first).float, range.count) },
-        double: { covpool_add_f64((y + first).double, (x + first).double, (y + first).double, range.count) })
-    }
-  }
-  sum = whole
+  let target = whole.replacement()
+  Addition().forward(
+    [whole, part],
+    into: UnsafeMutableBufferPointer(start: UnsafeMutablePointer(mutating: target.pointer), count: target.scalarCount))
+  sum = target
 }
 
 /// The value of a function of tensors and its gradients with respect to them.
