@@ -10,40 +10,42 @@ let systemLibraries: [Target] = [
 ]
 
 let libraries: [Target] = [
+  .target(name: "Files"),
   .target(name: "Kernels"),
   .target(name: "LinearAlgebra", dependencies: ["COpenBLAS", "Kernels"]),
   .target(name: "Tensors", dependencies: ["LinearAlgebra", "Kernels"]),
   .target(name: "NeuralNetworks", dependencies: ["Tensors", "Kernels"]),
   .target(name: "CovariancePooling", dependencies: ["NeuralNetworks", "Tensors", "LinearAlgebra", "Kernels"]),
   .target(name: "Inference", dependencies: ["Tensors", "LinearAlgebra", "Kernels"]),
-  .target(name: "Checkpoints", dependencies: ["Tensors", "CZlib"]),
+  .target(name: "Checkpoints", dependencies: ["Tensors", "Files", "CZlib"]),
   .target(name: "PNGReading", linkerSettings: [.linkedLibrary("png")]),
-  .target(name: "Vision", dependencies: ["Tensors", "CTurboJPEG", "PNGReading", "CZlib"]),
+  .target(name: "Vision", dependencies: ["Tensors", "Files", "CTurboJPEG", "PNGReading", "CZlib"]),
   .target(
     name: "ModelZoo",
-    dependencies: ["NeuralNetworks", "CovariancePooling", "Inference", "Checkpoints", "Vision", "Kernels"],
+    dependencies: ["NeuralNetworks", "CovariancePooling", "Inference", "Checkpoints", "Vision", "Files", "Kernels"],
     resources: [.copy("Networks")]),
   .target(name: "Charts"),
-  .target(name: "Training", dependencies: ["ModelZoo", "Charts"]),
+  .target(name: "Training", dependencies: ["ModelZoo", "Charts", "Files"]),
 ]
 
 let tools: [Target] = [
-  .target(name: "Console"),
+  .target(
+    name: "Console", dependencies: ["Files", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
   .executableTarget(
     name: "zoo-eval",
-    dependencies: ["ModelZoo", "Console", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    dependencies: ["ModelZoo", "Console", "Files", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
   .executableTarget(
     name: "zoo-train",
-    dependencies: ["Training", "Console", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    dependencies: ["Training", "Console", "Files", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
   .executableTarget(
     name: "training-step",
-    dependencies: ["ModelZoo", "Console", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+    dependencies: ["ModelZoo", "Console", "Files", .product(name: "ArgumentParser", package: "swift-argument-parser")],
     path: "Benchmarks/TrainingStep"),
   .target(name: "AllocationCounting", path: "Benchmarks/AllocationCounting"),
   .executableTarget(
     name: "mpn-bench",
     dependencies: [
-      "ModelZoo", "Console", "Charts", "AllocationCounting",
+      "ModelZoo", "Console", "Files", "Charts", "AllocationCounting",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "Histogram", package: "hdrhistogram-swift"),
     ],
@@ -53,6 +55,8 @@ let tools: [Target] = [
 ]
 
 let tests: [Target] = [
+  .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
+  .testTarget(name: "ConsoleTests", dependencies: ["Console"]),
   .target(name: "TestSupport", dependencies: ["NeuralNetworks", "Tensors", "Kernels"], path: "Tests/TestSupport"),
   .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "TestSupport"]),
   .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
@@ -62,7 +66,7 @@ let tests: [Target] = [
     resources: [.copy("Resources")]),
   .testTarget(name: "InferenceTests", dependencies: ["Inference", "NeuralNetworks", "TestSupport"]),
   .testTarget(
-    name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"], resources: [.copy("Resources")]),
+    name: "CheckpointsTests", dependencies: ["Checkpoints", "Files", "TestSupport"], resources: [.copy("Resources")]),
   .testTarget(
     name: "VisionTests", dependencies: ["Vision", "TestSupport", "CZlib"], resources: [.copy("Resources")]),
   .testTarget(
@@ -80,7 +84,7 @@ let tests: [Target] = [
 let package = Package(
   name: "swift-covpool",
   platforms: [.macOS(.v15)],
-  products: libraries.filter { !["Kernels", "PNGReading", "Charts"].contains($0.name) }.map {
+  products: libraries.filter { !["Files", "Kernels", "PNGReading", "Charts"].contains($0.name) }.map {
     .library(name: $0.name, targets: [$0.name])
   }
     + ["zoo-eval", "zoo-train", "mpn-bench"].map { .executable(name: $0, targets: [$0]) },

@@ -97,7 +97,7 @@ struct Comparison {
       let ours = own.matrixOperations.reduce(single) { $1.forward([$0]) }
       let distance = relativeDistance(try peer.root(name, shape: shape), ours)
       guard distance < tolerance else {
-        throw Mistake("PyTorch's \(name) differs from ours by \(distance) of its norm, more than \(tolerance)")
+        throw UsageError("PyTorch's \(name) differs from ours by \(distance) of its norm, more than \(tolerance)")
       }
     }
   }

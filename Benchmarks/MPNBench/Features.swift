@@ -1,3 +1,4 @@
+import Console
 import Checkpoints
 import Foundation
 import ModelZoo
@@ -69,7 +70,7 @@ struct Features {
         try ResNet<Float>.load(try Zoo.entry(named: source).configuration, from: box).0, source, images, batch)
     }
     guard FileManager.default.fileExists(atPath: source) else {
-      throw Mistake("--features \(source): no such file, and no network in the box has this name")
+      throw UsageError("--features \(source): no such file, and no network in the box has this name")
     }
     let checkpoint = try Checkpoint(contentsOf: source)
     let candidates = checkpoint.tensors.filter { $0.value.shape.rank >= 3 }
@@ -77,17 +78,17 @@ struct Features {
       let tensor = try stored.tensor(as: Float.self)
       let positions = tensor.shape.dropFirst(2).reduce(1, *)
       guard tensor.rank >= 3, tensor.scalarCount > 0 else {
-        throw Mistake("--features \(source): expected features [B, d, …], found \(tensor.shape)")
+        throw UsageError("--features \(source): expected features [B, d, …], found \(tensor.shape)")
       }
       guard tensor.shape[0] >= batch else {
-        throw Mistake("--features \(source): expected at least \(batch) samples, found \(tensor.shape[0])")
+        throw UsageError("--features \(source): expected at least \(batch) samples, found \(tensor.shape[0])")
       }
       let used = tensor.scalars.prefix(batch * tensor.shape[1] * positions)
-      guard used.allSatisfy(\.isFinite) else { throw Mistake("--features \(source): not all numbers are finite") }
+      guard used.allSatisfy(\.isFinite) else { throw UsageError("--features \(source): not all numbers are finite") }
       return Features(name: name(source), tensor: Tensor([batch, tensor.shape[1], positions], used))
     }
     guard let (model, found) = try ResNet<Float>.recognized(source) else {
-      throw Mistake("--features \(source): holds neither a tensor 'features' nor a network of the zoo")
+      throw UsageError("--features \(source): holds neither a tensor 'features' nor a network of the zoo")
     }
     return try network(found, "\(model) (\(name(source)))", images, batch)
   }
@@ -98,7 +99,7 @@ struct Features {
     _ network: ResNet<Float>, _ name: String, _ images: String?, _ batch: Int
   ) throws -> Features {
     let configuration = network.configuration
-    guard configuration.head != .gap else { throw Mistake("--features \(name): this network takes no covariance") }
+    guard configuration.head != .gap else { throw UsageError("--features \(name): this network takes no covariance") }
     let shape: Shape = [batch, configuration.inputChannels, configuration.imageSize, configuration.imageSize]
     var title = name
     let input: Tensor<Float>
@@ -106,7 +107,7 @@ struct Features {
     if let directory = images ?? (isGrey && FashionMNIST.isInstalled ? FashionMNIST.directory : nil) {
       let data = try openDataset(directory)
       guard data.count >= batch else {
-        throw Mistake("\(directory): expected at least \(batch) images, found \(data.count)")
+        throw UsageError("\(directory): expected at least \(batch) images, found \(data.count)")
       }
       let transform = configuration.transform
       input = try Tensor(shape) { pixels in

@@ -1,11 +1,13 @@
 import ArgumentParser
-import Checkpoints
+import Files
 import Console
 import Foundation
 import ModelZoo
 
 @main
 struct MPNBench: ParsableCommand {
+  static func main() { ToolMain.run(Self.self) }
+
   static let configuration = CommandConfiguration(
     commandName: "mpn-bench",
     abstract: "Times roads to the matrix square root: eigendecomposition, SVD, Newton–Schulz and others.",
@@ -100,21 +102,12 @@ struct MPNBench: ParsableCommand {
   }
 
   func run() throws {
-    do { try runBenchmark() } catch {
-      Output.fail("\(error)")
-      throw ExitCode(1)
-    }
-  }
-
-  private func runBenchmark() throws {
     keepFreedMemory()
     Output.checkBuild(of: "mpn-bench")
     if let warning = BLASInfo.current.warning { Output.warn(warning) }
     let chosen = try methods.flatMap { $0 == "all" ? Method.all : [try Method($0)] }
     if let output {
-      do { try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true) } catch {
-        throw Mistake("--output \(output): \(error.localizedDescription)")
-      }
+      try createDirectory(output)
     }
     let threads = threads.isEmpty ? [WorkerPool.shared.width] : Set(threads).sorted()
     let most = threads.max() ?? 1
@@ -153,7 +146,7 @@ struct MPNBench: ParsableCommand {
         Output.line(Row.table(found))
         rows += found
         // After every batch of features, so that an interruption loses little.
-        if let output { try write(Row.csv(rows), to: output + "/roots.csv") }
+        if let output { try writeAtomically(Row.csv(rows), to: output + "/roots.csv") }
       }
     }
     guard let output else { return }
@@ -189,16 +182,12 @@ struct MPNBench: ParsableCommand {
     }
     let roots = alike.filter { $0.dimension == features.dimension && $0.accuracy?.residual != nil }
     if !roots.isEmpty { figures.append(("roots-pareto.svg", Figures.pareto(roots))) }
-    for (name, figure) in figures { try write(figure.svg, to: directory + "/" + name) }
+    for (name, figure) in figures { try writeAtomically(figure.svg, to: directory + "/" + name) }
     let lines = convergence.map { String(format: "%@,%d,%.5g,%.5g\n", $0.method, $0.step, $0.value, $0.gradient) }
-    try write(
+    try writeAtomically(
       "method,step,value_error,gradient_error\n"
         + lines.map { $0.replacing("Schulz, ", with: "Schulz ") }.joined(), to: directory + "/iterations.csv")
     return ["iterations.csv"] + figures.map(\.0)
-  }
-
-  private func write(_ text: String, to path: String) throws {
-    try writeAtomically(to: path) { try $0.write(Array(text.utf8)) }
   }
 
   private static var defaultPython: String {

@@ -1,3 +1,4 @@
+import Console
 import AllocationCounting
 import Foundation
 import Histogram
@@ -68,7 +69,7 @@ struct Trial<Scalar: RealScalar> {
 
   /// Whether both passes have a result for every sample.
   func check() throws {
-    do { _ = try checkingNumerics { backward(apply()) } } catch { throw Mistake("\(method.name): \(error)") }
+    do { _ = try checkingNumerics { backward(apply()) } } catch { throw UsageError("\(method.name): \(error)") }
   }
 
   /// Allocations in forward and backward passes that come with each further matrix, after warm-up: this package's own, and

@@ -1,3 +1,4 @@
+import Console
 import ModelZoo
 
 /// A way from features to a normalised covariance, as it is timed.
@@ -38,13 +39,13 @@ struct Method {
     let normalization: CovarianceNormalization
     do { normalization = try CovarianceNormalization(text) } catch {
       guard text.contains(":") else {
-        throw Mistake(
+        throw UsageError(
           "unknown method '\(text)'; there are \(Self.all.map(\.name).joined(separator: ", ")), "
             + "and normalizations as zoo-eval has them, such as power:exponent=0.3")
       }
-      throw Mistake("\(error)")
+      throw UsageError("\(error)")
     }
-    guard normalization != .dropCov else { throw Mistake("'\(text)' draws random channels and is not timed here") }
+    guard normalization != .dropCov else { throw UsageError("'\(text)' draws random channels and is not timed here") }
     self.init(name: text, normalization: normalization)
   }
 

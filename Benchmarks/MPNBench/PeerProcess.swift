@@ -1,3 +1,4 @@
+import Console
 import Foundation
 import ModelZoo
 
@@ -22,10 +23,10 @@ final class PeerProcess {
   init(python: String, threads: Int) throws {
     let script = "Benchmarks/Peers/time_roots.py"
     guard FileManager.default.fileExists(atPath: script) else {
-      throw Mistake("--peers needs \(script): run mpn-bench in the package's directory")
+      throw UsageError("--peers needs \(script): run mpn-bench in the package's directory")
     }
     guard !python.contains("/") || FileManager.default.isExecutableFile(atPath: python) else {
-      throw Mistake("--peers: no Python at \(python)")
+      throw UsageError("--peers: no Python at \(python)")
     }
     process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
@@ -43,9 +44,10 @@ final class PeerProcess {
     folder = FileManager.default.temporaryDirectory.appendingPathComponent("mpn-bench-\(UUID().uuidString)")
     // Where PyTorch is gone a write fails, and does not end this process.
     signal(SIGPIPE, SIG_IGN)
-    do { try process.run() } catch { throw Mistake("--peers: cannot run \(python): \(error.localizedDescription)") }
+    do { try process.run() } catch { throw UsageError("--peers: cannot run \(python): \(error.localizedDescription)") }
     guard let first = answers.next(), let version = first["version"] as? String else {
-      throw Mistake("--peers: \(python) has no PyTorch; 'make peers' installs it, --python names another interpreter")
+      throw UsageError(
+        "--peers: \(python) has no PyTorch; 'make peers' installs it, --python names another interpreter")
     }
     self.version = version
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -63,7 +65,7 @@ final class PeerProcess {
     let answer = try ask("time \(method) 1")
     func milliseconds(_ key: String) throws -> Double {
       guard let values = answer[key] as? [Double], let value = values.first else {
-        throw Mistake("--peers: no '\(key)' in PyTorch's answer \(answer)")
+        throw UsageError("--peers: no '\(key)' in PyTorch's answer \(answer)")
       }
       return value / Double(batch)
     }
@@ -76,15 +78,15 @@ final class PeerProcess {
     _ = try ask("values \(method) \(file.path)")
     let data = try Data(contentsOf: file)
     guard data.count == 4 * shape.scalarCount else {
-      throw Mistake("--peers: PyTorch's root has \(data.count) bytes, expected \(4 * shape.scalarCount)")
+      throw UsageError("--peers: PyTorch's root has \(data.count) bytes, expected \(4 * shape.scalarCount)")
     }
     return Tensor(shape) { scalars in _ = data.copyBytes(to: scalars) }
   }
 
   private func ask(_ command: String) throws -> [String: Any] {
     try? commands.fileHandleForWriting.write(contentsOf: Data((command + "\n").utf8))
-    guard let answer = answers.next() else { throw Mistake("--peers: PyTorch stopped at '\(command)'") }
-    if let error = answer["error"] as? String { throw Mistake("--peers: PyTorch: \(error)") }
+    guard let answer = answers.next() else { throw UsageError("--peers: PyTorch stopped at '\(command)'") }
+    if let error = answer["error"] as? String { throw UsageError("--peers: PyTorch: \(error)") }
     return answer
   }
 

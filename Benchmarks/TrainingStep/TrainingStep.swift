@@ -6,6 +6,8 @@ import ModelZoo
 /// Times steps of SGD on random images, for comparison with other systems: `Benchmarks/Peers/compare_training.py`.
 @main
 struct TrainingStep: ParsableCommand {
+  static func main() { ToolMain.run(Self.self) }
+
   static let configuration = CommandConfiguration(
     commandName: "training-step", abstract: "Times training steps on random images; prints one JSON object.")
 
@@ -42,6 +44,7 @@ struct TrainingStep: ParsableCommand {
       "model": model, "batchSize": batchSize, "imagesPerSecond": Double(batchSize) / median,
       "peakMemoryMB": Output.peakMemoryMB, "blas": BLASInfo.current.version, "kernel": BLASInfo.current.kernel,
     ]
-    print(String(decoding: try JSONSerialization.data(withJSONObject: values, options: .sortedKeys), as: UTF8.self))
+    try Output.deliver(
+      String(decoding: try JSONSerialization.data(withJSONObject: values, options: .sortedKeys), as: UTF8.self) + "\n")
   }
 }

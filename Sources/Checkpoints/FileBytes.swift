@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Tensors
 
@@ -14,20 +15,14 @@ final class FileBytes: RefetchableMemory, @unchecked Sendable {
 
   /// Maps the regular file at `path`.
   init(mapping path: String) throws {
-    func failure(_ reason: String) -> CheckpointError { .unreadable(path: path, reason: reason) }
-    // Opening a pipe would wait for its writer; O_NONBLOCK has no effect on regular files.
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else { throw failure(String(cString: strerror(errno))) }
-    defer { close(descriptor) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else { throw failure(String(cString: strerror(errno))) }
-    guard status.st_mode & S_IFMT == S_IFREG else {
-      throw failure(status.st_mode & S_IFMT == S_IFDIR ? "it is a directory" : "it is not a regular file")
+    let (descriptor, size): (Int32, Int)
+    do { (descriptor, size) = try openRegularFile(path) } catch {
+      throw CheckpointError.unreadable(path: path, reason: error.reason)
     }
-    guard status.st_size > 0 else { throw failure("it is empty") }
-    let size = Int(status.st_size)
+    defer { close(descriptor) }
+    guard size > 0 else { throw CheckpointError.unreadable(path: path, reason: "it is empty") }
     guard let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
-      throw failure(String(cString: strerror(errno)))
+      throw CheckpointError.unreadable(path: path, reason: systemError())
     }
     self.path = path
     base = UnsafeRawPointer(address)

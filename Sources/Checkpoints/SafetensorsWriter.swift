@@ -1,3 +1,4 @@
+import Files
 import Tensors
 
 /// Writes tensors as a safetensors file.
@@ -17,12 +18,14 @@ public func writeSafetensors<S: RealScalar>(
   precondition(type.isFloatingPoint, "tensors of \(S.name) cannot be written as \(type.rawValue)")
   let header = try safetensorsHeader(
     tensors.map { ($0.name, $0.tensor.shape) }, metadata: metadata, type: type, path: path)
-  try writeAtomically(to: path) { output in
-    try output.write(header)
-    for (_, tensor) in tensors {
-      try tensor.withUnsafeScalars { try output.write($0, as: type) }
+  do {
+    try writeAtomically(to: path) { output in
+      try output.write(header)
+      for (_, tensor) in tensors {
+        try tensor.withUnsafeScalars { try output.write($0, as: type) }
+      }
     }
-  }
+  } catch let error as FileError { throw CheckpointError.unwritable(path: error.path, reason: error.reason) }
 }
 
 /// The header with its length before it, padded so that the numbers after it are aligned for every use.

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import NeuralNetworks
 import Vision
@@ -97,7 +98,8 @@ public struct Recipe: Hashable, Sendable, Codable {
       throw RecipeError(
         "no recipe '\(name)'; there are \(named.map(\.name).joined(separator: ", ")), or name a .json file")
     }
-    guard let data = FileManager.default.contents(atPath: name) else { throw RecipeError("\(name): cannot be read") }
+    let data: Data
+    do { data = try readStream(name, limit: 1 << 24) } catch { throw RecipeError(error.description) }
     do {
       return try merged(with: data)
     } catch let error as RecipeError {

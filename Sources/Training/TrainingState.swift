@@ -1,4 +1,5 @@
 import Checkpoints
+import Files
 import Foundation
 import ModelZoo
 
@@ -86,13 +87,11 @@ struct TrainingFiles {
   private static let stateKey = "training_state"
 
   func prepare() throws {
-    do {
-      try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-    } catch { throw TrainingError.cannotWrite(directory, (error as NSError).localizedDescription) }
+    do { try createDirectory(directory) } catch { throw TrainingError.cannotWrite(directory, error.reason) }
   }
 
   /// Whether there is something to resume.
-  var hasCheckpoint: Bool { FileManager.default.fileExists(atPath: last) }
+  var hasCheckpoint: Bool { fileKind(last) != nil }
 
   /// Writes a checkpoint: first the state under a new name, then the weights that name it; then the old state goes.
   func save(
@@ -104,12 +103,12 @@ struct TrainingFiles {
     var metadata = Self.metadata(network, progress)
     metadata[Self.stateKey] = name
     try writeSafetensors(network.namedTensors, metadata: metadata, to: last)
-    let others = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    let others = (try? directoryEntries(directory)) ?? []
     for other in others where other.hasPrefix("state-") && other.hasSuffix(".safetensors") && other != name {
-      try? FileManager.default.removeItem(atPath: path(other))
+      try? removeFile(path(other))
     }
     for partial in others where partial.hasPrefix(".") && partial.hasSuffix(".partial") {
-      try? FileManager.default.removeItem(atPath: path(partial))  // of a process that was killed
+      try? removeFile(path(partial))  // of a process that was killed
     }
   }
 
@@ -172,14 +171,10 @@ struct TrainingFiles {
           field(r.dropRate, "%.4f"), field(r.seconds, "%.1f"), field(r.imagesPerSecond, "%.1f"),
         ].joined(separator: ",") + "\n"
     }
-    try writeText(text, to: log)
+    try writeAtomically(text, to: log)
   }
 
-  func write(curves svg: String) throws { try writeText(svg, to: curves) }
-
-  private func writeText(_ text: String, to path: String) throws {
-    try writeAtomically(to: path) { try $0.write(Array(text.utf8)) }
-  }
+  func write(curves svg: String) throws { try writeAtomically(svg, to: curves) }
 }
 
 extension Module where Scalar == Float {

@@ -1,4 +1,5 @@
 import CZlib
+import Files
 import Foundation
 
 /// MNIST's and Fashion-MNIST's files: `t10k-images-idx3-ubyte` and its labels, plain or as `.gz`.
@@ -47,7 +48,7 @@ public struct IDXDataset: Dataset {
     let prefix = split == .train ? "train" : "t10k"
     func find(_ name: String) -> String? {
       [name, name.replacing("-idx", with: ".idx")].flatMap { [$0, $0 + ".gz"] }.map { directory + "/" + $0 }.first {
-        FileManager.default.fileExists(atPath: $0)
+        fileKind($0) != nil
       }
     }
     return find("\(prefix)-images-idx3-ubyte").map { ($0, find("\(prefix)-labels-idx1-ubyte")) }
@@ -104,9 +105,8 @@ public struct CIFAR10Binary: Dataset {
   init(_ names: [String], in directory: String) throws(DatasetError) {
     for name in names {
       let path = directory + "/" + name
-      guard let data = FileManager.default.contents(atPath: path) else {
-        throw .malformed(path, reason: "cannot be read")
-      }
+      let data: Data
+      do { data = try readFile(path) } catch { throw .malformed(path, reason: "cannot be read: \(error.reason)") }
       guard !data.isEmpty, data.count % Self.recordSize == 0 else {
         throw .malformed(path, reason: "\(data.count) bytes are not a whole number of records of \(Self.recordSize)")
       }
@@ -116,7 +116,7 @@ public struct CIFAR10Binary: Dataset {
     for index in stride(from: 0, to: records.count, by: Self.recordSize) where records[index] > 9 {
       throw .malformed(directory, reason: "record \(index / Self.recordSize) has label \(records[index]), not 0 to 9")
     }
-    let text = FileManager.default.contents(atPath: directory + "/batches.meta.txt")
+    let text = try? readFile(directory + "/batches.meta.txt", limit: 1 << 20)
     let lines = text.map { String(decoding: $0, as: UTF8.self).split(whereSeparator: \.isNewline).map(String.init) }
     classNames = lines?.count == 10 ? lines : nil
     summary = "\(directory): \(records.count / Self.recordSize) images of CIFAR-10"
@@ -140,7 +140,7 @@ public struct CIFAR10Binary: Dataset {
   /// The files of a split in a directory, if they are there.
   static func files(in directory: String, _ split: Split) -> [String]? {
     let wanted = split == .train ? (1...5).map { "data_batch_\($0).bin" } : ["test_batch.bin"]
-    let found = wanted.filter { FileManager.default.fileExists(atPath: directory + "/" + $0) }
+    let found = wanted.filter { fileKind(directory + "/" + $0) != nil }
     return found.isEmpty ? nil : found
   }
 }

@@ -1,4 +1,4 @@
-import Foundation
+import Files
 
 /// Images in a fixed order, with or without labels.
 public protocol Dataset: Sendable {
@@ -67,8 +67,7 @@ public func openDataset(
   _ directory: String, split: Split = .test, labels: String? = nil, wordNetIndex: [String: Int] = [:],
   classNames: [String]? = nil
 ) throws -> any Dataset {
-  var isDirectory: ObjCBool = false
-  guard FileManager.default.fileExists(atPath: directory, isDirectory: &isDirectory), isDirectory.boolValue else {
+  guard isDirectory(directory) else {
     throw DatasetError.notADirectory(directory)
   }
   let dataset: any Dataset
@@ -106,18 +105,12 @@ private func partFolder(_ directory: String, _ split: Split) throws -> String? {
   return found
 }
 
-/// Names of the folders in a folder, sorted by code points, hidden ones left out.
+/// Names of the folders in a folder, sorted by bytes, hidden ones left out.
 func subdirectories(of directory: String) -> [String] {
   entries(of: directory).filter { isDirectory(directory + "/" + $0) }
 }
 
-/// Names in a folder, sorted by code points as Python sorts, hidden ones left out.
+/// Names in a folder, sorted by bytes as Python sorts, hidden ones left out.
 func entries(of directory: String) -> [String] {
-  ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).filter { !$0.hasPrefix(".") }
-    .sorted { $0.unicodeScalars.lexicographicallyPrecedes($1.unicodeScalars) }
-}
-
-func isDirectory(_ path: String) -> Bool {
-  var isDirectory: ObjCBool = false
-  return FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) && isDirectory.boolValue
+  ((try? directoryEntries(directory)) ?? []).filter { !$0.hasPrefix(".") }
 }

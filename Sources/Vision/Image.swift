@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// A picture of 8-bit RGB pixels.
@@ -24,7 +25,8 @@ public struct Image: Sendable, Equatable {
   /// Reads a JPEG or PNG, told apart by its content.
   /// - Throws: `ImageError`.
   public init(contentsOf path: String, pixelLimit: Int = Image.defaultPixelLimit) throws(ImageError) {
-    guard let data = FileManager.default.contents(atPath: path) else { throw .unreadable(path) }
+    let data: Data
+    do { data = try readFile(path) } catch { throw .unreadable(path, reason: error.reason) }
     try self.init(decoding: data, name: path, pixelLimit: pixelLimit)
   }
 
@@ -80,7 +82,7 @@ public struct Image: Sendable, Equatable {
 /// Why an image could not be had.
 public enum ImageError: Error, CustomStringConvertible, Sendable, Equatable {
   /// The file cannot be read.
-  case unreadable(String)
+  case unreadable(String, reason: String)
   /// The file has no bytes.
   case empty(String)
   /// The content is neither JPEG nor PNG.
@@ -92,7 +94,7 @@ public enum ImageError: Error, CustomStringConvertible, Sendable, Equatable {
 
   public var description: String {
     switch self {
-    case .unreadable(let name): "\(name): cannot be read"
+    case .unreadable(let name, let reason): "\(name): cannot be read: \(reason)"
     case .empty(let name): "\(name): the file is empty"
     case .unknownFormat(let name): "\(name): neither JPEG nor PNG"
     case .tooLarge(let name, let width, let height, let limit):

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// Extensions of files that are taken for images, as in torchvision; the content decides whether they are.
@@ -110,7 +111,8 @@ public struct FlatFolder: Dataset {
   public func image(_ index: Int) throws -> Image { try Image(contentsOf: directory + "/" + names[index]) }
 
   private static func readLabels(_ path: String, count: Int) throws(DatasetError) -> [Int] {
-    guard let data = FileManager.default.contents(atPath: path) else { throw .labels(path, reason: "cannot be read") }
+    let data: Data
+    do { data = try readStream(path) } catch { throw .labels(path, reason: "cannot be read: \(error.reason)") }
     let text = String(decoding: data, as: UTF8.self)
     var lines = text.split(omittingEmptySubsequences: false) { $0.isNewline }.map {
       $0.trimmingCharacters(in: .whitespaces)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Console
+import Files
 import Foundation
 import ModelZoo
 
@@ -13,7 +14,7 @@ struct DataEvaluation {
       directory, labels: options.labels, wordNetIndex: ImageNet.indexOfWordNetID, classNames: classifier.classNames)
     try check(data, directory)
     if classifier.report == nil { Output.warn(Output.randomWeights) }
-    print("\(classifier.model) on \(data.summary)")
+    try Output.print("\(classifier.model) on \(data.summary)")
 
     var rows = options.predictions == nil ? nil : PredictionsFile.header
     var progress = ProgressLine(total: min(options.limit ?? data.count, data.count))
@@ -23,7 +24,7 @@ struct DataEvaluation {
       onProgress: { update in
         progress.show(
           done: update.done, seconds: update.seconds,
-          note: update.metrics.images > 0 ? String(format: "Acc@1 %.2f %%", update.metrics.top1) : "")
+          notes: update.metrics.images > 0 ? [String(format: "Acc@1 %.2f %%", update.metrics.top1)] : [])
       },
       onImage: rows == nil ? nil : { rows?.append(PredictionsFile.row($0)) },
       shouldStop: {
@@ -37,7 +38,7 @@ struct DataEvaluation {
         path: directory, reason: "none of the \(summary.failures.count) images could be read" + reason)
     }
     report(failures: summary.failures)
-    print(text(summary))
+    try Output.print(text(summary))
     if let path = options.predictions, let rows { try writeAtomically(rows, to: path) }
     if let path = options.results { try results(summary).write(to: path) }
   }

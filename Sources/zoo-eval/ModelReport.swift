@@ -9,20 +9,20 @@ struct ModelReport {
 
   func run() throws {
     let entry = try Zoo.entry(named: classifier.model)
-    print("\(classifier.model): \(title)")
-    if classifier.report == nil { print(Output.randomWeights) }
-    print("")
-    counts(entry)
+    try Output.print("\(classifier.model): \(title)")
+    if classifier.report == nil { try Output.print(Output.randomWeights) }
+    try Output.print()
+    try counts(entry)
     if options.explain { return try explain() }
     let speed = measureSpeed()
-    print(
+    try Output.print(
       "\nspeed         " + String(format: "%.1f images/s", speed.imagesPerSecond)
         + ", median of \(speed.batches) batches of \(options.batchSize), network alone, \(threads)")
-    print("memory        " + String(format: "%.0f MB at its peak", Output.peakMemoryMB))
-    if classifier.report == nil, classifier.configuration.head == .fastmpn { squareRootError() }
+    try Output.print("memory        " + String(format: "%.0f MB at its peak", Output.peakMemoryMB))
+    if classifier.report == nil, classifier.configuration.head == .fastmpn { try squareRootError() }
     let blas = BLASInfo.current
-    print("BLAS          \(blas.library) \(blas.version), kernel \(blas.kernel)")
-    if classifier.report == nil { nextSteps(entry) }
+    try Output.print("BLAS          \(blas.library) \(blas.version), kernel \(blas.kernel)")
+    if classifier.report == nil { try nextSteps(entry) }
     if let path = options.results {
       var results = Results(options: options, classifier: classifier)
       (results.imagesPerSecond, results.seconds) = (speed.imagesPerSecond, speed.seconds)
@@ -32,8 +32,8 @@ struct ModelReport {
 
   private func explain() throws {
     let explanation = Explanation(steps: classifier.profile(images))
-    print("\na batch of \(options.batchSize), \(threads)\n")
-    explanation.lines.forEach { print($0) }
+    try Output.print("\na batch of \(options.batchSize), \(threads)\n")
+    for line in explanation.lines { try Output.print(line) }
     if let path = options.results { try explanation.write(to: path) }
   }
 
@@ -60,10 +60,10 @@ struct ModelReport {
   }
 
   /// Parameters and multiply-adds, beside what was published.
-  private func counts(_ entry: ZooEntry) {
+  private func counts(_ entry: ZooEntry) throws {
     let counts = classifier.counts
-    print("parameters    \(Output.grouped(counts.parameters))")
-    print("MACs          \(Output.grouped(counts.multiplyAdds)) (convolutions and classifier)")
+    try Output.print("parameters    \(Output.grouped(counts.parameters))")
+    try Output.print("MACs          \(Output.grouped(counts.multiplyAdds)) (convolutions and classifier)")
     for figures in entry.published {
       var parts: [String] = []
       if let top1 = figures.top1 { parts.append(String(format: "top-1 %.2f %%", top1)) }
@@ -72,8 +72,8 @@ struct ModelReport {
         parts.append(String(format: "%.1f M parameters", mega))
       }
       if let giga = figures.gigaMultiplyAdds { parts.append(String(format: "%.2f G MACs", giga)) }
-      print("published     \(parts.joined(separator: ", ")) — \(figures.source)")
-      if let remark = figures.remark { print("              \(remark)") }
+      try Output.print("published     \(parts.joined(separator: ", ")) — \(figures.source)")
+      if let remark = figures.remark { try Output.print("              \(remark)") }
     }
   }
 
@@ -93,7 +93,7 @@ struct ModelReport {
   }
 
   /// How far the iterations are from the exact root, on a covariance of this very network.
-  private func squareRootError() {
+  private func squareRootError() throws {
     let configuration = classifier.configuration
     var network = ResNet<Float>(configuration)
     network.initialize()
@@ -110,22 +110,22 @@ struct ModelReport {
       return (sums.0 + (a - b) * (a - b), sums.1 + b * b)
     }
     let error = (difference / max(norm, .leastNormalMagnitude)).squareRoot()
-    print(
+    try Output.print(
       "square root   \(operation.iterations) Newton–Schulz iterations are "
         + String(format: "%.0f %%", error * 100)
         + " away from the exact root (Frobenius norm, this network's features)")
   }
 
-  private func nextSteps(_ entry: ZooEntry) {
+  private func nextSteps(_ entry: ZooEntry) throws {
     if let url = entry.checkpointURL {
-      print("\nThe authors' checkpoint: \(url)")
+      try Output.print("\nThe authors' checkpoint: \(url)")
     } else if entry.configuration.family == .imageNet {
-      print("\nNo checkpoint of this network is published; your own will do.")
+      try Output.print("\nNo checkpoint of this network is published; your own will do.")
     } else {
-      print(
+      try Output.print(
         "\nNetworks of this kind are trained on CIFAR-10; any checkpoint with He et al.'s layout will do."
       )
     }
-    print("Evaluate it:  zoo-eval \(entry.name) --checkpoint FILE --data DIR")
+    try Output.print("Evaluate it:  zoo-eval \(entry.name) --checkpoint FILE --data DIR")
   }
 }

@@ -1,5 +1,5 @@
 import Console
-import Checkpoints
+import Files
 import Foundation
 import ModelZoo
 
@@ -107,15 +107,4 @@ enum PredictionsFile {
     }
     return fields.joined(separator: ",") + "\n"
   }
-}
-
-/// Quotes a field where RFC 4180 asks for it.
-func csvField(_ text: String) -> String {
-  let needsQuotes = text.contains { $0 == "," || $0 == "\"" || $0.isNewline }
-  return needsQuotes ? "\"" + text.replacing("\"", with: "\"\"") + "\"" : text
-}
-
-/// Writes beside the file and renames, so that a crash leaves the old file or the new one.
-func writeAtomically(_ text: String, to path: String) throws {
-  try writeAtomically(to: path) { try $0.write(Array(text.utf8)) }
 }

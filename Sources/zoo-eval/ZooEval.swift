@@ -1,11 +1,13 @@
 import ArgumentParser
-import Checkpoints
 import Console
+import Files
 import Foundation
 import ModelZoo
 
 @main
 struct ZooEval: ParsableCommand {
+  static func main() { ToolMain.run(Self.self) }
+
   static let configuration = CommandConfiguration(
     commandName: "zoo-eval",
     abstract: "Evaluates covariance pooling networks on images.",
@@ -144,17 +146,10 @@ struct ZooEval: ParsableCommand {
   }
 
   func run() throws {
-    do {
-      if list { return print(ModelList(format).text, terminator: "") }
-      guard let model else { return }
-      let options = withNetworkInTheBox(model)
-      try options.run(model, isInTheBox: options.checkpoint != checkpoint)
-    } catch let error as ExitCode {
-      throw error
-    } catch {
-      Output.fail("\(error)")
-      throw ExitCode(1)
-    }
+    if list { return try Output.deliver(ModelList(format).text) }
+    guard let model else { return }
+    let options = withNetworkInTheBox(model)
+    try options.run(model, isInTheBox: options.checkpoint != checkpoint)
   }
 
   /// These options with the network in the box as the checkpoint, where there is one that fits the data and no other is
@@ -175,16 +170,16 @@ struct ZooEval: ParsableCommand {
     if let warning = BLASInfo.current.warning { Output.warn(warning) }
     for path in [predictions, results].compactMap({ $0 }) { try checkWritable(path) }
     if normalization != nil, try Zoo.entry(named: model).configuration.head == .gap {
-      throw Mistake("--normalization is for networks with a covariance head; \(model) has none")
+      throw UsageError("--normalization is for networks with a covariance head; \(model) has none")
     }
     let classifier = try Classifier(
       model, checkpoint: checkpoint, iterations: iterations, normalization: normalization, algorithm: algorithm)
     let makesIterations = if case .newtonSchulz = classifier.configuration.normalization { true } else { false }
     if iterations != nil, !makesIterations {
-      throw Mistake("--iterations is for Fast-MPN networks; \(model) has no Newton–Schulz iterations")
+      throw UsageError("--iterations is for Fast-MPN networks; \(model) has no Newton–Schulz iterations")
     }
     if isInTheBox {
-      print("weights: the network in the box, trained on Fashion-MNIST")
+      try Output.print("weights: the network in the box, trained on Fashion-MNIST")
       if data == nil {
         Output.standardError(
           "note: Fashion-MNIST, which this network is for, is not installed (Debian: dataset-fashion-mnist)")
@@ -210,12 +205,14 @@ struct ZooEval: ParsableCommand {
     for path in images {
       do {
         let predictions = try classifier.classify(contentsOf: path)
-        print(path)
+        try Output.print(path)
         for prediction in predictions {
-          print(
+          try Output.print(
             "  " + Output.percent(Double(prediction.probability) * 100)
               + "  \(prediction.index)  \(prediction.name)")
         }
+      } catch let error as OutputError {
+        throw error
       } catch {
         Output.fail("\(error)")
         failed = true
@@ -227,10 +224,3 @@ struct ZooEval: ParsableCommand {
 }
 
 extension ConvolutionAlgorithm: ExpressibleByArgument {}
-
-/// What the user asked for and cannot have.
-struct Mistake: Error, CustomStringConvertible {
-  let description: String
-
-  init(_ description: String) { self.description = description }
-}

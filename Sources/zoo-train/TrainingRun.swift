@@ -32,7 +32,10 @@ struct TrainingRun {
         line?.progress.show(
           done: step.images, timed: step.timedImages, seconds: step.seconds,
           prefix: "epoch \(step.epoch)/\(recipe.epochs)  ",
-          note: String(format: "loss %.4f  Acc@1 %.2f %%  rate %.4g", step.loss, step.top1, step.learningRate))
+          notes: [
+            String(format: "loss %.4f", step.loss), String(format: "Acc@1 %.2f %%", step.top1),
+            String(format: "rate %.4g", step.learningRate),
+          ])
       },
       onEpoch: { record in
         line?.progress.finish()

@@ -5,6 +5,8 @@ import Training
 
 @main
 struct ZooTrain: ParsableCommand {
+  static func main() { ToolMain.run(Self.self) }
+
   static let configuration = CommandConfiguration(
     commandName: "zoo-train",
     abstract: "Trains covariance pooling networks.",
@@ -108,17 +110,10 @@ struct ZooTrain: ParsableCommand {
   }
 
   func run() throws {
-    do {
-      if let threads { WorkerPool.shared.width = threads }
-      StopSignal.listen()
-      if let warning = BLASInfo.current.warning { Output.warn(warning) }
-      try TrainingRun(try trainer()).run()
-    } catch let error as ExitCode {
-      throw error
-    } catch {
-      Output.fail("\(error)")
-      throw ExitCode(1)
-    }
+    if let threads { WorkerPool.shared.width = threads }
+    StopSignal.listen()
+    if let warning = BLASInfo.current.warning { Output.warn(warning) }
+    try TrainingRun(try trainer()).run()
   }
 
   private func trainer() throws -> Trainer {
@@ -133,7 +128,7 @@ struct ZooTrain: ParsableCommand {
         return trainer
       }
       guard model != nil else {
-        throw Mistake("\(resume): no checkpoint to resume; name a model to start over")
+        throw UsageError("\(resume): no checkpoint to resume; name a model to start over")
       }
       Output.line("\(resume): no checkpoint to resume, starting over")
     }
@@ -146,7 +141,7 @@ struct ZooTrain: ParsableCommand {
     let base = try Recipe.find(recipe ?? (isSmall ? "small" : "LRnorm"))
     let directory = data ?? FashionMNIST.directory
     if data == nil, !FileManager.default.fileExists(atPath: directory) {
-      throw Mistake("\(directory): no such directory; install dataset-fashion-mnist or name --data")
+      throw UsageError("\(directory): no such directory; install dataset-fashion-mnist or name --data")
     }
     return try settings(changing: TrainingSettings(model: model, data: directory, recipe: base))
   }
@@ -185,11 +180,4 @@ struct ZooTrain: ParsableCommand {
     settings.recipe = recipe
     return settings
   }
-}
-
-/// What the user asked for and cannot have.
-struct Mistake: Error, CustomStringConvertible {
-  let description: String
-
-  init(_ description: String) { self.description = description }
 }

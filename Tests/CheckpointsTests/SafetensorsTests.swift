@@ -1,4 +1,5 @@
 import Checkpoints
+import Files
 import Foundation
 import Tensors
 import Testing
@@ -191,7 +192,7 @@ struct SafetensorsTests {
   func fullDisk() throws {
     let handle = try #require(FileHandle(forWritingAtPath: "/dev/full"))
     let output = FileOutput(descriptor: handle.fileDescriptor, path: "model.safetensors")
-    #expect(throws: CheckpointError.unwritable(path: "model.safetensors", reason: "No space left on device")) {
+    #expect(throws: FileError.unwritable(path: "model.safetensors", reason: "No space left on device")) {
       try output.write([1, 2, 3])
     }
   }

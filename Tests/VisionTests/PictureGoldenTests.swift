@@ -81,7 +81,9 @@ private func crc32(_ bytes: [UInt8]) -> String {
   }
 
   @Test func `A file that is not there is told so`() {
-    #expect(throws: ImageError.unreadable("/nowhere/a.jpg")) { try Image(contentsOf: "/nowhere/a.jpg") }
+    #expect(throws: ImageError.unreadable("/nowhere/a.jpg", reason: "No such file or directory")) {
+      try Image(contentsOf: "/nowhere/a.jpg")
+    }
   }
 
   @Test func `Resizing keeps constants, and identity is identity`() throws {
