@@ -1,5 +1,6 @@
 import Console
 import Checkpoints
+import Files
 import Foundation
 import ModelZoo
 
@@ -69,7 +70,7 @@ struct Features {
       return try network(
         try ResNet<Float>.load(try Zoo.entry(named: source).configuration, from: box).0, source, images, batch)
     }
-    guard FileManager.default.fileExists(atPath: source) else {
+    guard fileKind(source) != nil else {
       throw UsageError("--features \(source): no such file, and no network in the box has this name")
     }
     let checkpoint = try Checkpoint(contentsOf: source)
@@ -93,7 +94,7 @@ struct Features {
     return try network(found, "\(model) (\(name(source)))", images, batch)
   }
 
-  private static func name(_ path: String) -> String { URL(fileURLWithPath: path).lastPathComponent }
+  private static func name(_ path: String) -> String { path.lastPathComponent }
 
   private static func network(
     _ network: ResNet<Float>, _ name: String, _ images: String?, _ batch: Int
