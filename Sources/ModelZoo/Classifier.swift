@@ -64,17 +64,22 @@ public final class Classifier: Sendable {
   }
 
   /// Logits for a batch: `[B, C, H, W]`, as `transform` makes it, to `[B, classes]`.
-  public func callAsFunction(_ images: Tensor<Float>) -> Tensor<Float> { plan(images) }
+  /// - Throws: for the first image that the network has no finite result for.
+  public func callAsFunction(_ images: Tensor<Float>) throws(NumericalFailure) -> Tensor<Float> { try plan(images) }
 
   /// What each step takes with this batch: `Plan.profile`.
-  public func profile(_ images: Tensor<Float>, runs: Int = 10) -> [StepProfile] { plan.profile(images, runs: runs) }
+  /// - Throws: for the first image that the network has no finite result for.
+  public func profile(_ images: Tensor<Float>, runs: Int = 10) throws(NumericalFailure) -> [StepProfile] {
+    try plan.profile(images, runs: runs)
+  }
 
   /// The likeliest classes of an image.
-  public func classify(_ image: Image, top count: Int = 5) -> [Prediction] {
+  /// - Throws: where the network has no finite result for it.
+  public func classify(_ image: Image, top count: Int = 5) throws(NumericalFailure) -> [Prediction] {
     let input = Tensor<Float>(Shape([1] + plan.inputShape.dimensions)) {
       transform(image, into: $0)
     }
-    let probabilities = self(input).softmax()
+    let probabilities = try self(input).softmax()
     return probabilities.withUnsafeScalars { scores in
       topK(scores, count).map {
         Prediction(index: $0.index, name: name($0.index), probability: $0.value)
@@ -83,9 +88,14 @@ public final class Classifier: Sendable {
   }
 
   /// The likeliest classes of the JPEG or PNG at `path`.
-  /// - Throws: `ImageError`.
+  /// - Throws: `ImageError`; `EvaluationError` where the network has no finite result for it.
   public func classify(contentsOf path: String, top count: Int = 5) throws -> [Prediction] {
-    classify(try Image(contentsOf: path), top: count)
+    let image = try Image(contentsOf: path)
+    do {
+      return try classify(image, top: count)
+    } catch {
+      throw EvaluationError(path: path, failure: error)
+    }
   }
 
   /// A class's name, or its index where names are not known.
