@@ -29,11 +29,13 @@ public final class Classifier: Sendable {
   ///   - iterations: Newton–Schulz iterations in place of the network's own.
   ///   - normalization: what to make of the covariance in place of what the network was trained with.
   ///   - seed: of random weights.
-  ///   - algorithm: how to convolve, wherever it applies; by default what is best for each convolution.
+  ///   - algorithm: how to convolve, wherever it applies; by default what is best for each convolution and batch.
+  ///   - isBatchInvariant: whether an image's result is to be the same to the bit in any batch: see `Plan`.
   /// - Throws: `ZooError`, `CheckpointError`, `LoadError`.
   public convenience init(
     _ model: String, checkpoint: String? = nil, iterations: Int? = nil,
-    normalization: CovarianceNormalization? = nil, seed: UInt64 = 0, algorithm: ConvolutionAlgorithm? = nil
+    normalization: CovarianceNormalization? = nil, seed: UInt64 = 0, algorithm: ConvolutionAlgorithm? = nil,
+    isBatchInvariant: Bool = false
   ) throws {
     let entry = try Zoo.entry(named: model)
     guard let checkpoint else {
@@ -42,17 +44,20 @@ public final class Classifier: Sendable {
       var network = ResNet<Float>(configuration)
       if let iterations { network.setIterations(iterations) }
       network.initialize(seed: seed)
-      self.init(network, report: nil, algorithm: algorithm)
+      self.init(network, report: nil, algorithm: algorithm, isBatchInvariant: isBatchInvariant)
       return
     }
     var (network, report) = try ResNet<Float>.load(
       entry.configuration, from: checkpoint, normalization: entry.configuration.head == .gap ? nil : normalization)
     if let iterations { network.setIterations(iterations) }
-    self.init(network, report: report, algorithm: algorithm)
+    self.init(network, report: report, algorithm: algorithm, isBatchInvariant: isBatchInvariant)
   }
 
   /// A network whose tensors have values.
-  public init(_ network: ResNet<Float>, report: LoadReport? = nil, algorithm: ConvolutionAlgorithm? = nil) {
+  public init(
+    _ network: ResNet<Float>, report: LoadReport? = nil, algorithm: ConvolutionAlgorithm? = nil,
+    isBatchInvariant: Bool = false
+  ) {
     configuration = network.configuration
     model = configuration.name
     self.report = report
@@ -60,7 +65,9 @@ public final class Classifier: Sendable {
     transform = configuration.transform
     classNames = configuration.classNames(metadata: report?.metadata ?? [:])
     counts = NetworkCounts(configuration)
-    plan = Plan(network.trace(input: [1, configuration.inputChannels, size, size]), algorithm: algorithm)
+    plan = Plan(
+      network.trace(input: [1, configuration.inputChannels, size, size]), algorithm: algorithm,
+      isBatchInvariant: isBatchInvariant)
   }
 
   /// Logits for a batch: `[B, C, H, W]`, as `transform` makes it, to `[B, classes]`.
