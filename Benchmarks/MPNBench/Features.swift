@@ -124,7 +124,7 @@ struct Features {
       input = RandomStream(seed: 0, name: "images").uniform(shape, low: -2, high: 2)
     }
     let single = Shape([1] + shape.dropFirst())
-    let features = Plan(network.trace(input: single) { $0.reducedFeatures($1) })(input)
+    let features = try Plan(network.trace(input: single) { $0.reducedFeatures($1) })(input)
     return Features(
       name: title,
       tensor: features.reshaped(to: [batch, features.shape[1], features.shape.dropFirst(2).reduce(1, *)]))

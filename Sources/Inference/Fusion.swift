@@ -2,7 +2,9 @@
 /// addition of a value that is there already, then ReLU.
 ///
 /// A result may only be swallowed by its reader if nobody else reads it.
-func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgorithm?) -> [PlanStep<Scalar>] {
+func fuse<Scalar: RealScalar>(
+  _ trace: Trace<Scalar>, algorithm: ConvolutionAlgorithm?, isBatchInvariant: Bool
+) -> [PlanStep<Scalar>] {
   var readers: [Int: [Int]] = [:]
   for (index, step) in trace.steps.enumerated() {
     for input in step.inputs { readers[input, default: []].append(index) }
@@ -56,7 +58,8 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgo
       label.operations.append(trace.steps[reader].operation.name)
       (last, output) = (reader, trace.steps[reader].output)
     }
-    let weights = ConvolutionWeights(weight, scale: scale, for: geometry, algorithm: algorithm)
+    let weights = ConvolutionWeights(
+      weight, scale: scale, for: geometry, algorithm: algorithm, isBatchInvariant: isBatchInvariant)
     // The plan has them in a form of its own.
     if weights.preparedFor != .blas { weight.storage?.letGo() }
     let planned = PlannedConvolution(

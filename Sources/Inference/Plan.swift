@@ -22,21 +22,43 @@ public final class Plan<Scalar: RealScalar>: Sendable {
   private let arena = Mutex<TensorStorage<Scalar>?>(nil)
 
   /// A plan for a network traced with a batch of one.
-  /// - Parameter algorithm: how to convolve, wherever it applies; by default what is best for each convolution.
+  /// - Parameters:
+  ///   - algorithm: how to convolve, wherever it applies; by default what is best for each convolution and batch.
+  ///   - isBatchInvariant: whether an image's result is to be the same to the bit alone and in any batch, and for any number
+  ///     of threads. Every batch is then convolved like a single image, without what pays only for several: Strassen's
+  ///     products for fewer than 1024 pixels an image.
   /// - Precondition: the parameters in the trace have values.
-  public init(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgorithm? = nil) {
+  public init(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgorithm? = nil, isBatchInvariant: Bool = false) {
     precondition(trace.values[trace.input].shape.first == 1, "a plan is made of a trace with a batch of one")
-    steps = fuse(trace, algorithm: algorithm)
+    steps = fuse(trace, algorithm: algorithm, isBatchInvariant: isBatchInvariant)
     memory = MemoryPlan(trace, steps: steps)
     (input, output) = (trace.input, trace.output)
     inputShape = Shape(Array(trace.values[trace.input].shape.dropFirst()))
     outputShape = Shape(Array(trace.values[trace.output].shape.dropFirst()))
   }
 
-  /// The network's result for a batch: `[B] + inputShape` to `[B] + outputShape`. The same for each image whatever the
-  /// batch and the number of threads, up to rounding.
-  public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> {
-    run(x) { $0.run($1) }
+  /// The network's result for a batch: `[B] + inputShape` to `[B] + outputShape`.
+  ///
+  /// In single precision an image's result is the same to the bit for any number of threads, and for any batch in a plan that
+  /// is batch-invariant. In others it may move with the batch by rounding, 5·10⁻⁵ of the largest result at most.
+  /// - Throws: what an operation has no result for, or whose result is not finite: the first such image.
+  public func callAsFunction(_ x: Tensor<Scalar>) throws(NumericalFailure) -> Tensor<Scalar> {
+    let (result, failure) = collectingNumericalFailures { run(x) { $0.run($1) } }
+    if let failure { throw failure }
+    guard result.isFinite else { throw notFinite(result, of: x) }
+    return result
+  }
+
+  /// Goes through the steps once more, with the first image whose result is not finite, to find where that begins.
+  private func notFinite(_ result: Tensor<Scalar>, of x: Tensor<Scalar>) -> NumericalFailure {
+    let sample = (0..<x.shape[0]).first { !result.image($0).isFinite } ?? 0
+    let image = x.image(sample)
+    var origin = image.isFinite ? nil : "input"
+    _ = run(image) { step, run in
+      step.run(run)
+      if origin == nil, !run.tensor(step.output).isFinite { origin = step.label.description }
+    }
+    return NumericalFailure(operation: origin ?? "network", sample: sample, reason: "not all numbers are finite")
   }
 
   /// Runs the plan, each step through `perform`.
@@ -54,6 +76,17 @@ public final class Plan<Scalar: RealScalar>: Sendable {
       let run = PlanRun(x, inputIndex: input, arena: arena!, memory: memory, batch: batch)
       for step in steps { perform(step, run) }
       return run.tensor(output).copy()
+    }
+  }
+}
+
+extension Tensor {
+  /// One image of a batch, as a batch of one.
+  fileprivate func image(_ index: Int) -> Tensor {
+    let shape = Shape([1] + shape.dropFirst())
+    return withUnsafeScalars { scalars in
+      let size = shape.scalarCount
+      return Tensor(shape) { _ = $0.initialize(fromContentsOf: scalars[index * size..<(index + 1) * size]) }
     }
   }
 }

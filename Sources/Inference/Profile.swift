@@ -16,8 +16,9 @@ public struct StepProfile: Sendable {
 
 extension Plan {
   /// Runs the plan `runs` times after once to warm up, and says what each step takes.
-  public func profile(_ x: Tensor<Scalar>, runs: Int = 10) -> [StepProfile] {
-    _ = self(x)
+  /// - Throws: what an operation has no result for, or whose result is not finite.
+  public func profile(_ x: Tensor<Scalar>, runs: Int = 10) throws(NumericalFailure) -> [StepProfile] {
+    _ = try self(x)
     let clock = ContinuousClock()
     var times = [[Duration]](repeating: [], count: steps.count)
     for _ in 0..<runs {
@@ -37,12 +38,17 @@ extension Plan {
 }
 
 /// What a step is called.
-struct StepLabel: Sendable {
+struct StepLabel: Sendable, CustomStringConvertible {
   /// The layer's path in the network.
   var layer: String
   var operations: [String]
   /// For one image.
   var multiplyAdds: Int
+
+  var description: String {
+    let done = operations.joined(separator: " + ")
+    return layer.isEmpty ? done : "\(layer) (\(done))"
+  }
 }
 
 extension Trace {

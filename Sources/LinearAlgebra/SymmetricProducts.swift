@@ -47,14 +47,7 @@ package struct SymmetricProducts<Scalar: RealScalar> {
     adding alpha: Scalar = 0, _ x: UnsafePointer<Scalar>? = nil, plusIdentity identity: Scalar = 0, isSymmetric: Bool
   ) {
     guard isPaneled else {
-      let (left, right) = (
-        MatrixView(a, rows: size, columns: size), MatrixView(b, rows: size, columns: size)
-      )
-      if let pool, scale == 1 {
-        LinearAlgebra.multiply(left, right, into: c, over: pool)
-      } else {
-        LinearAlgebra.multiply(left, right, into: c, scale: scale)
-      }
+      multiplyByRows(a, b, into: c, scale: scale)
       if let x { accumulate(x, times: alpha, into: c, count: size * size) }
       if identity != 0 { add(identity, toDiagonalOf: c) }
       return
@@ -72,6 +65,27 @@ package struct SymmetricProducts<Scalar: RealScalar> {
       compute(0..<panels)
     }
   }
+
+  /// `c ← scale · a · b` for matrices by rows, in the same pieces with and without threads: BLAS rounds differently for
+  /// other numbers of rows.
+  private func multiplyByRows(
+    _ a: UnsafePointer<Scalar>, _ b: UnsafePointer<Scalar>, into c: UnsafeMutablePointer<Scalar>, scale: Scalar
+  ) {
+    let (left, right) = (MatrixView(a, rows: size, columns: size), MatrixView(b, rows: size, columns: size))
+    func compute(_ piece: Int) {
+      let rows = piece * Self.rowsOfPiece..<min((piece + 1) * Self.rowsOfPiece, size)
+      LinearAlgebra.multiply(left.rows(rows), right, into: c + rows.lowerBound * size, scale: scale)
+    }
+    let pieces = (size + Self.rowsOfPiece - 1) / Self.rowsOfPiece
+    if let pool {
+      pool.forEach(pieces, compute)
+    } else {
+      for piece in 0..<pieces { compute(piece) }
+    }
+  }
+
+  /// Enough that BLAS packing the right factor for each piece costs a few percent.
+  private static var rowsOfPiece: Int { 128 }
 
   /// `c ← alpha · x + beta · (a · b + (a · b)ᵀ)`, on the calling thread.
   /// - Precondition: `a` and `x` are symmetric; `c` is none of the others.

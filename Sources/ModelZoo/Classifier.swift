@@ -29,11 +29,13 @@ public final class Classifier: Sendable {
   ///   - iterations: Newton–Schulz iterations in place of the network's own.
   ///   - normalization: what to make of the covariance in place of what the network was trained with.
   ///   - seed: of random weights.
-  ///   - algorithm: how to convolve, wherever it applies; by default what is best for each convolution.
+  ///   - algorithm: how to convolve, wherever it applies; by default what is best for each convolution and batch.
+  ///   - isBatchInvariant: whether an image's result is to be the same to the bit in any batch: see `Plan`.
   /// - Throws: `ZooError`, `CheckpointError`, `LoadError`.
   public convenience init(
     _ model: String, checkpoint: String? = nil, iterations: Int? = nil,
-    normalization: CovarianceNormalization? = nil, seed: UInt64 = 0, algorithm: ConvolutionAlgorithm? = nil
+    normalization: CovarianceNormalization? = nil, seed: UInt64 = 0, algorithm: ConvolutionAlgorithm? = nil,
+    isBatchInvariant: Bool = false
   ) throws {
     let entry = try Zoo.entry(named: model)
     guard let checkpoint else {
@@ -42,17 +44,20 @@ public final class Classifier: Sendable {
       var network = ResNet<Float>(configuration)
       if let iterations { network.setIterations(iterations) }
       network.initialize(seed: seed)
-      self.init(network, report: nil, algorithm: algorithm)
+      self.init(network, report: nil, algorithm: algorithm, isBatchInvariant: isBatchInvariant)
       return
     }
     var (network, report) = try ResNet<Float>.load(
       entry.configuration, from: checkpoint, normalization: entry.configuration.head == .gap ? nil : normalization)
     if let iterations { network.setIterations(iterations) }
-    self.init(network, report: report, algorithm: algorithm)
+    self.init(network, report: report, algorithm: algorithm, isBatchInvariant: isBatchInvariant)
   }
 
   /// A network whose tensors have values.
-  public init(_ network: ResNet<Float>, report: LoadReport? = nil, algorithm: ConvolutionAlgorithm? = nil) {
+  public init(
+    _ network: ResNet<Float>, report: LoadReport? = nil, algorithm: ConvolutionAlgorithm? = nil,
+    isBatchInvariant: Bool = false
+  ) {
     configuration = network.configuration
     model = configuration.name
     self.report = report
@@ -60,21 +65,28 @@ public final class Classifier: Sendable {
     transform = configuration.transform
     classNames = configuration.classNames(metadata: report?.metadata ?? [:])
     counts = NetworkCounts(configuration)
-    plan = Plan(network.trace(input: [1, configuration.inputChannels, size, size]), algorithm: algorithm)
+    plan = Plan(
+      network.trace(input: [1, configuration.inputChannels, size, size]), algorithm: algorithm,
+      isBatchInvariant: isBatchInvariant)
   }
 
   /// Logits for a batch: `[B, C, H, W]`, as `transform` makes it, to `[B, classes]`.
-  public func callAsFunction(_ images: Tensor<Float>) -> Tensor<Float> { plan(images) }
+  /// - Throws: for the first image that the network has no finite result for.
+  public func callAsFunction(_ images: Tensor<Float>) throws(NumericalFailure) -> Tensor<Float> { try plan(images) }
 
   /// What each step takes with this batch: `Plan.profile`.
-  public func profile(_ images: Tensor<Float>, runs: Int = 10) -> [StepProfile] { plan.profile(images, runs: runs) }
+  /// - Throws: for the first image that the network has no finite result for.
+  public func profile(_ images: Tensor<Float>, runs: Int = 10) throws(NumericalFailure) -> [StepProfile] {
+    try plan.profile(images, runs: runs)
+  }
 
   /// The likeliest classes of an image.
-  public func classify(_ image: Image, top count: Int = 5) -> [Prediction] {
+  /// - Throws: where the network has no finite result for it.
+  public func classify(_ image: Image, top count: Int = 5) throws(NumericalFailure) -> [Prediction] {
     let input = Tensor<Float>(Shape([1] + plan.inputShape.dimensions)) {
       transform(image, into: $0)
     }
-    let probabilities = self(input).softmax()
+    let probabilities = try self(input).softmax()
     return probabilities.withUnsafeScalars { scores in
       topK(scores, count).map {
         Prediction(index: $0.index, name: name($0.index), probability: $0.value)
@@ -83,9 +95,14 @@ public final class Classifier: Sendable {
   }
 
   /// The likeliest classes of the JPEG or PNG at `path`.
-  /// - Throws: `ImageError`.
+  /// - Throws: `ImageError`; `EvaluationError` where the network has no finite result for it.
   public func classify(contentsOf path: String, top count: Int = 5) throws -> [Prediction] {
-    classify(try Image(contentsOf: path), top: count)
+    let image = try Image(contentsOf: path)
+    do {
+      return try classify(image, top: count)
+    } catch {
+      throw EvaluationError(path: path, failure: error)
+    }
   }
 
   /// A class's name, or its index where names are not known.

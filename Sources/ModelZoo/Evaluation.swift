@@ -59,7 +59,7 @@ public struct Evaluation {
   ///   - onImage: called for each classified image, in the data set's order.
   ///   - shouldStop: asked about images that could not be read; an error ends the pass.
   ///   - isCancelled: asked after each batch; the pass ends with a `CancellationError` if so.
-  /// - Throws: `EvaluationError` for an image whose covariance has no root by the network's normalisation.
+  /// - Throws: `EvaluationError` for an image that the network has no finite result for.
   public func callAsFunction(
     _ classifier: Classifier, on data: any Dataset, onProgress: (Progress) -> Void = { _ in },
     onImage: ((ImageResult) -> Void)? = nil,
@@ -81,9 +81,9 @@ public struct Evaluation {
       if !batch.indices.isEmpty {
         let logits: Tensor<Float>
         do {
-          logits = try checkingNumerics { classifier(batch.images) }
-        } catch let failure as NumericalFailure {
-          throw EvaluationError(path: data.path(batch.indices[failure.sample]), failure: failure)
+          logits = try classifier(batch.images)
+        } catch {
+          throw EvaluationError(path: data.path(batch.indices[error.sample]), failure: error)
         }
         let probabilities = onImage.map { _ in logits.softmax() }
         for (row, index) in batch.indices.enumerated() {
@@ -105,11 +105,11 @@ public struct Evaluation {
   }
 }
 
-/// An image for which the network has no result.
+/// An image for which the network has no finite result.
 public struct EvaluationError: Error, CustomStringConvertible, Sendable {
-  /// The image's path within the data set.
+  /// The image's path, within its data set if it is of one.
   public let path: String
-  /// What did not converge.
+  /// What did not converge, or where numbers stop being finite.
   public let failure: NumericalFailure
 
   public var description: String { "\(path): \(failure.operation): \(failure.reason)" }

@@ -10,6 +10,11 @@ public struct NumericalFailure: Error, Hashable, Sendable, CustomStringConvertib
   /// What was expected and what was found.
   public let reason: String
 
+  /// The failure of an operation for a sample of the batch.
+  package init(operation: String, sample: Int, reason: String) {
+    (self.operation, self.sample, self.reason) = (operation, sample, reason)
+  }
+
   /// One line that names the operation and the sample.
   public var description: String { "\(operation): sample \(sample) of the batch: \(reason)" }
 }
@@ -17,16 +22,24 @@ public struct NumericalFailure: Error, Hashable, Sendable, CustomStringConvertib
 /// Calls `body` and throws the first numerical failure that an operation met in it: a decomposition or an iteration that
 /// did not converge, for the sample that it names.
 ///
-/// Without this, such a sample's result is NaN and nothing says why. `valueWithGradients(of:)` and evaluation use it.
+/// Without this, such a sample's result is NaN and nothing says why. `valueWithGradients(of:)` and plans use it.
 /// Only what `body` computes on the calling thread, and what operations share out from there, is looked at.
 public func checkingNumerics<Result>(_ body: () throws -> Result) throws -> Result {
+  let (result, failure) = try collectingNumericalFailures(body)
+  if let failure { throw failure }
+  return result
+}
+
+/// What `body` makes, and the first numerical failure that an operation met in it.
+package func collectingNumericalFailures<Result>(
+  _ body: () throws -> Result
+) rethrows -> (result: Result, first: NumericalFailure?) {
   let outer = FailureCollector.current
   let collector = FailureCollector()
   FailureCollector.current = collector
   defer { FailureCollector.current = outer }
   let result = try body()
-  if let failure = collector.first { throw failure }
-  return result
+  return (result, collector.first)
 }
 
 /// Failures of one operation, found by whichever thread works on the sample.

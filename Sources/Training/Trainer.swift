@@ -268,7 +268,11 @@ public final class Trainer {
       let evaluation = Evaluation(batchSize: 64, limit: settings.limit)
       do {
         metrics = try evaluation(Classifier(evaluated), on: validationData, isCancelled: shouldStop).metrics
-      } catch is CancellationError { return nil }
+      } catch is CancellationError {
+        return nil
+      } catch let error as EvaluationError {
+        throw notFinite("the validation result of \(error.path), from \(error.failure.operation) on,")
+      }
       guard metrics?.loss.isFinite == true else { throw notFinite("the validation loss") }
     }
     let isDropping = network.configuration.head == .dropcov

@@ -14,7 +14,7 @@ struct ModelReport {
     try Output.print()
     try counts(entry)
     if options.explain { return try explain() }
-    let speed = measureSpeed()
+    let speed = try measureSpeed()
     try Output.print(
       "\nspeed         " + String(format: "%.1f images/s", speed.imagesPerSecond)
         + ", median of \(speed.batches) batches of \(options.batchSize), network alone, \(threads)")
@@ -31,7 +31,7 @@ struct ModelReport {
   }
 
   private func explain() throws {
-    let explanation = Explanation(steps: classifier.profile(images))
+    let explanation = Explanation(steps: try classifier.profile(images))
     try Output.print("\na batch of \(options.batchSize), \(threads)\n")
     for line in explanation.lines { try Output.print(line) }
     if let path = options.results { try explanation.write(to: path) }
@@ -78,14 +78,14 @@ struct ModelReport {
   }
 
   /// Times batches after a warm-up: at least five, and more for at most a few seconds where they are short.
-  private func measureSpeed() -> (imagesPerSecond: Double, batches: Int, seconds: Double) {
+  private func measureSpeed() throws -> (imagesPerSecond: Double, batches: Int, seconds: Double) {
     let images = images
-    _ = classifier(images)
+    _ = try classifier(images)
     var times: [Double] = []
     let start = Date()
     while times.count < 5 || (times.count < 50 && Date().timeIntervalSince(start) < 2) {
       let before = Date()
-      _ = classifier(images)
+      _ = try classifier(images)
       times.append(Date().timeIntervalSince(before))
     }
     let median = times.sorted()[times.count / 2]
@@ -101,7 +101,7 @@ struct ModelReport {
       1, configuration.inputChannels, configuration.imageSize, configuration.imageSize,
     ]
     let image = RandomStream(seed: 0, name: "image").uniform(shape, low: Float(-2), high: 2)
-    let features = Plan(network.trace(input: shape) { $0.reducedFeatures($1) })(image)
+    let features = try Plan(network.trace(input: shape) { $0.reducedFeatures($1) })(image)
     guard case .newtonSchulz(let operation, _) = configuration.normalization else { return }
     let iterated = operation.applied(to: Covariance().applied(to: features))
     let exact = CovarianceFunction().applied(to: features)

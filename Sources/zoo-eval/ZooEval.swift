@@ -99,6 +99,14 @@ struct ZooEval: ParsableCommand {
       valueName: "name"))
   var algorithm: ConvolutionAlgorithm?
 
+  @Flag(
+    help: ArgumentHelp(
+      "Give each image the same result to the bit, whatever its batch.",
+      discussion:
+        "Without it logits may move with the batch size, by 5e-5 of the largest at most; the number of threads never matters."
+    ))
+  var batchInvariant = false
+
   @Flag(help: "List all networks.")
   var list = false
 
@@ -173,7 +181,8 @@ struct ZooEval: ParsableCommand {
       throw UsageError("--normalization is for networks with a covariance head; \(model) has none")
     }
     let classifier = try Classifier(
-      model, checkpoint: checkpoint, iterations: iterations, normalization: normalization, algorithm: algorithm)
+      model, checkpoint: checkpoint, iterations: iterations, normalization: normalization, algorithm: algorithm,
+      isBatchInvariant: batchInvariant)
     let makesIterations = if case .newtonSchulz = classifier.configuration.normalization { true } else { false }
     if iterations != nil, !makesIterations {
       throw UsageError("--iterations is for Fast-MPN networks; \(model) has no Newton–Schulz iterations")

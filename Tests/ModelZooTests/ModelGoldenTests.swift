@@ -44,8 +44,8 @@ private struct ModelGoldens: Decodable {
     let image = hashImage(batch: row.batch, size: row.inputSize)
     let shape: Shape = [1, 3, row.inputSize, row.inputSize]
 
-    let pooled = Plan(network.trace(input: shape) { $0.representation($1) })(image)
-    let logits = Plan(network.trace(input: shape))(image)
+    let pooled = try Plan(network.trace(input: shape) { $0.representation($1) })(image)
+    let logits = try Plan(network.trace(input: shape))(image)
     for image in 0..<row.batch {
       let vector = row(pooled, image)
       let sampled = stride(from: 0, to: vector.count, by: row.pooledStride).map { vector[$0] }
@@ -68,10 +68,10 @@ private struct ModelGoldens: Decodable {
       let network = hashFilled(try row.configuration)
       let plan = Plan(network.trace(input: [1, 3, row.inputSize, row.inputSize]), algorithm: algorithm)
       let image = hashImage(batch: row.batch, size: row.inputSize)
-      let scores = row(plan(image), 0)
+      let scores = row(try plan(image), 0)
       let shown = stride(from: 0, to: scores.count, by: 25).map { scores[$0] }
       #expect(largestError(shown, row.logits[0]) <= tolerance * row.logitsScale)
-      used.formUnion(plan.profile(image, runs: 1).compactMap(\.algorithm))
+      used.formUnion(try plan.profile(image, runs: 1).compactMap(\.algorithm))
     }
     #if !DEBUG
       // Neither Winograd's nor Strassen's method applies to all convolutions; the others are done in the best way.

@@ -33,7 +33,7 @@ import Testing
     let data = try openDataset(scratch.path + "/data")
     var correct = 0
     for (index, row) in rows.enumerated() {
-      let predictions = classifier.classify(try data.image(index))
+      let predictions = try classifier.classify(data.image(index))
       #expect(predictions.map { "\($0.index)" } == [2, 4, 6, 8, 10].map { row[$0] })
       for (rank, prediction) in predictions.enumerated() {
         #expect(abs(Double(prediction.probability) - (Double(row[3 + 2 * rank]) ?? -1)) < 1e-5)
@@ -173,6 +173,14 @@ import Testing
     let best = try Classifier("resnet20", checkpoint: checkpoint).classify(contentsOf: picture)[0]
     #expect(lines[1].hasSuffix("\(best.index)  \(best.name)"))
     #expect(try zooEval("resnet20", "--checkpoint", checkpoint, picture, "/nowhere.jpg").status == 1)
+    // No result is an error for a single image too.
+    let fastMPN = try scratch.writeNetwork("fastmpn.safetensors", .fastmpn)
+    let failed = try zooEval(
+      "resnet20-fastmpn", "--checkpoint", fastMPN, "--normalization", "newton-schulz:iterations=2,tolerance=1e-6",
+      picture)
+    #expect(failed.status == 1 && failed.output.isEmpty)
+    #expect(
+      failed.errorLines.last?.contains("odd_420.jpg: NewtonSchulz: no square root to a relative residual") == true)
   }
 
   private static let cifar = sharedData.appending(path: "cifar10.tar.xz").path

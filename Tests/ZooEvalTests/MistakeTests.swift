@@ -142,14 +142,17 @@ import Testing
     #expect(try run("--batch-size", "4611686018427387904").status == 64)
   }
 
-  @Test func `NaN in the weights is warned of`() throws {
+  @Test func `NaN in the weights is warned of, and in the results an error`() throws {
     let scratch = try Scratch()
     try scratch.writeCIFAR(images: 3)
     let checkpoint = try scratch.writeNetwork { $0[0].tensor = Tensor($0[0].tensor.shape, repeating: .nan) }
     let run = try zooEval(
       "resnet20", "--checkpoint", checkpoint, "--data", scratch.path + "/data", "--results", scratch.path + "/r.json")
-    #expect(run.status == 0 && run.errors.contains("NaN") && run.errors.contains("conv1.weight"))
-    #expect(try scratch.read("r.json").contains("\"loss\" : null"))
+    #expect(run.status == 1 && run.errors.contains("NaN") && run.errors.contains("conv1.weight"))
+    #expect(
+      run.errorLines.last?.hasSuffix(
+        "test_batch.bin#0: conv1 (Convolution2d + BatchNormalization + ReLU): not all numbers are finite") == true)
+    #expect(!FileManager.default.fileExists(atPath: scratch.path + "/r.json"))
     let variance = try scratch.writeNetwork { tensors in
       for index in tensors.indices where tensors[index].name == "bn1.running_var" {
         tensors[index].tensor = Tensor([16], repeating: -1)

@@ -58,7 +58,8 @@ public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   }
 
   /// What to do with a batch in place of this algorithm: with fewer than 1024 pixels Strassen's sums of the weights cost
-  /// more than they save. So an image's last bits may depend on how many there are.
+  /// more than they save. So an image's last bits may depend on how many there are, unless the weights are made for a choice
+  /// that does not.
   func forBatch(_ batch: Int, _ geometry: covpool_window) -> ConvolutionAlgorithm {
     self == .strassen && batch * geometry.out_height * geometry.out_width < 1024 ? .direct : self
   }
@@ -79,39 +80,42 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
   package let outputChannels: Int
   /// Strassen's weights serve small batches directly.
   package let preparedFor: ConvolutionAlgorithm
-  private let isForced: Bool
+  /// Whether every batch is convolved in that way.
+  private let isFixed: Bool
   fileprivate let tensor: Tensor<Scalar>
   /// `[O]`, what the sums are multiplied by.
   fileprivate let scales: Tensor<Scalar>?
 
   /// The weights `[O, C, h, w]` of a convolution, times the scale `[O]` if there is one, prepared for the algorithm or the
   /// one that is best for many uses.
+  /// - Parameter isBatchInvariant: whether every batch is convolved like a single image, so that results do not depend on it.
   package init(
     _ weight: Tensor<Scalar>, scale: Tensor<Scalar>? = nil, for geometry: covpool_window,
-    algorithm: ConvolutionAlgorithm? = nil
+    algorithm: ConvolutionAlgorithm? = nil, isBatchInvariant: Bool = false
   ) {
     let taps = weight.shape[2] * weight.shape[3], outputChannels = weight.shape[0]
     let forced = algorithm.flatMap {
       $0.applies(to: geometry, outputChannels: outputChannels, Scalar.self) ? $0 : nil
     }
+    let best = ConvolutionAlgorithm.best(geometry, outputChannels: outputChannels, for: Scalar.self)
     self.init(
       weight, for: geometry, outputChannels: outputChannels, strides: (weight.shape[1] * taps, taps), flipped: false,
-      scale: scale, algorithm: forced ?? .best(geometry, outputChannels: outputChannels, for: Scalar.self),
-      isForced: forced != nil)
+      scale: scale, algorithm: forced ?? (isBatchInvariant ? best.forBatch(1, geometry) : best),
+      isFixed: forced != nil || isBatchInvariant)
   }
 
   /// How a batch is convolved.
   package func algorithm(batch: Int, _ geometry: covpool_window) -> ConvolutionAlgorithm {
-    isForced ? preparedFor : preparedFor.forBatch(batch, geometry)
+    isFixed ? preparedFor : preparedFor.forBatch(batch, geometry)
   }
 
   /// Weights whose element for output o, input c and tap t is `weight[o * strides.output + c * strides.input + t]`, with
   /// the taps in reverse if `flipped`.
   init(
     _ weight: Tensor<Scalar>, for geometry: covpool_window, outputChannels: Int, strides: (output: Int, input: Int),
-    flipped: Bool, scale: Tensor<Scalar>? = nil, algorithm: ConvolutionAlgorithm, isForced: Bool = false
+    flipped: Bool, scale: Tensor<Scalar>? = nil, algorithm: ConvolutionAlgorithm, isFixed: Bool = false
   ) {
-    (self.outputChannels, preparedFor, self.isForced) = (outputChannels, algorithm, isForced)
+    (self.outputChannels, preparedFor, self.isFixed) = (outputChannels, algorithm, isFixed)
     var window = geometry
     let from = weight.pointer
     /// Calls `body` with each panel of output channels, spread over the pool.
@@ -249,7 +253,9 @@ private func convolveByProducts<Scalar: RealScalar>(
   let inputSize = geometry.channels * geometry.height * geometry.width
   let isPointwise = ConvolutionShapes(geometry, batch: batch, outputChannels: outputChannels).isPointwise
   let pool = WorkerPool.shared
-  let pieces = max((pixels + pixelsPerPiece - 1) / pixelsPerPiece, min(pool.width / max(batch, 1), pixels / 64), 1)
+  // A single image is work for several threads. For other numbers of columns BLAS rounds differently: so neither the batch
+  // nor the threads have a say.
+  let pieces = max((pixels + pixelsPerPiece - 1) / pixelsPerPiece, min(2, pixels / 64), 1)
   let longest = (pixels + pieces - 1) / pieces
   pool.forEach(batch * pieces) { index in
     let (image, piece) = (index / pieces, index % pieces)
