@@ -15,11 +15,19 @@ public func writeSafetensors<S: RealScalar>(
   _ tensors: [(name: String, tensor: Tensor<S>)], metadata: [String: String] = [:], to path: String,
   as type: ElementType = .float32
 ) throws {
+  try writeSafetensors(tensors, metadata: metadata, to: path, as: type, tag: nil)
+}
+
+/// The same, with a name beside the file that its owner knows again: `writeAtomically(to:tag:_:)`.
+package func writeSafetensors<S: RealScalar>(
+  _ tensors: [(name: String, tensor: Tensor<S>)], metadata: [String: String], to path: String,
+  as type: ElementType = .float32, tag: String?
+) throws {
   precondition(type.isFloatingPoint, "tensors of \(S.name) cannot be written as \(type.rawValue)")
   let header = try safetensorsHeader(
     tensors.map { ($0.name, $0.tensor.shape) }, metadata: metadata, type: type, path: path)
   do {
-    try writeAtomically(to: path) { output in
+    try writeAtomically(to: path, tag: tag) { output in
       try output.write(header)
       for (_, tensor) in tensors {
         try tensor.withUnsafeScalars { try output.write($0, as: type) }

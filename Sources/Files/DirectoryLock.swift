@@ -2,35 +2,56 @@ import Foundation
 
 /// A directory that one process owns until this object goes or the process ends, however it ends.
 package final class DirectoryLock: Sendable {
+  /// What the last owner said of itself, where it ended without giving the directory back.
+  package let abandoned: String?
   private let descriptor: Int32
+  private let path: String
+  private let isOwn: Bool
 
   /// Takes a directory.
   /// - Parameters:
-  ///   - name: the file in the directory that is locked. It stays there, empty of meaning once nobody holds it; one that
-  ///     this class did not write keeps its content.
+  ///   - name: the file in the directory that is locked and goes with the lock. One that this class did not write keeps its
+  ///     content and stays.
   ///   - owner: what others are told about this process, in one line.
   /// - Throws: `FileError.unwritable` that names the owner where another process holds the directory.
   package init(_ directory: String, name: String, owner: String) throws(FileError) {
-    let path = directory + "/" + name
-    let opened = path.withFileSystemPath { open($0, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o666) }
-    guard opened >= 0 else { throw .unwritable(path: path, reason: systemError()) }
-    // A file system that knows no locks guards against nothing, which is no reason to refuse work.
-    if flock(opened, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
-      let holder = Self.content(of: opened)
-      close(opened)
-      let reason = "in use by " + (holder.isEmpty ? "another process" : holder.printable)
-      throw .unwritable(path: directory, reason: reason)
-    }
-    descriptor = opened
-    let old = Self.content(of: opened)
-    guard old.isEmpty || old.hasPrefix(Self.mark) else { return }
+    path = directory + "/" + name
+    descriptor = try Self.locked(path, directory)
+    let old = Self.content(of: descriptor)
+    isOwn = old.isEmpty || old.hasPrefix(Self.mark)
+    abandoned = old.isEmpty || !isOwn ? nil : old
+    guard isOwn else { return }
     let text = Array("\(Self.mark)\(getpid()), \(owner)\n".utf8)
-    if ftruncate(opened, 0) == 0 { _ = pwrite(opened, text, text.count, 0) }
+    if ftruncate(descriptor, 0) == 0 { _ = pwrite(descriptor, text, text.count, 0) }
   }
 
-  deinit { close(descriptor) }
+  deinit {
+    // While the lock is held, so that nobody else's file is removed.
+    if isOwn { _ = path.withFileSystemPath { unlink($0) } }
+    close(descriptor)
+  }
 
   private static let mark = "process "
+
+  /// Opens and locks the file that now has this name.
+  private static func locked(_ path: String, _ directory: String) throws(FileError) -> Int32 {
+    while true {
+      let opened = path.withFileSystemPath { open($0, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o666) }
+      guard opened >= 0 else { throw .unwritable(path: path, reason: systemError()) }
+      // A file system that knows no locks guards against nothing, which is no reason to refuse work.
+      if flock(opened, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
+        let holder = content(of: opened)
+        close(opened)
+        let reason = "in use by " + (holder.isEmpty ? "another process" : holder.printable)
+        throw .unwritable(path: directory, reason: reason)
+      }
+      // Its owner may have removed the file between the two calls.
+      var (own, named) = (stat(), stat())
+      let isThere = path.withFileSystemPath { stat($0, &named) } == 0 && fstat(opened, &own) == 0
+      if isThere, own.st_ino == named.st_ino { return opened }
+      close(opened)
+    }
+  }
 
   private static func content(of descriptor: Int32) -> String {
     var bytes = [UInt8](repeating: 0, count: 400)

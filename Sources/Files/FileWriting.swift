@@ -20,32 +20,39 @@ private func resolved(_ path: String) -> String? {
 ///
 /// A link stays one: the file it points to is replaced. What is no regular file, a pipe or a device, is written to as it
 /// is.
+/// - Parameter tag: a part of the name beside the file, by which an owner of the directory knows its own leftovers again
+///   after a crash (`isPartial`); by default random.
 /// - Throws: `FileError.unwritable`, or what `body` throws.
-package func writeAtomically(to path: String, _ body: (FileOutput) throws -> Void) throws {
+package func writeAtomically(to path: String, tag: String? = nil, _ body: (FileOutput) throws -> Void) throws {
   if fileKind(path) == .other {
     let descriptor = path.withFileSystemPath { open($0, O_WRONLY | O_CLOEXEC) }
     guard descriptor >= 0 else { throw unwritable(path) }
     defer { close(descriptor) }
     return try body(FileOutput(descriptor: descriptor, path: path))
   }
-  try replaceFile(at: resolved(path) ?? path, named: path, body)
+  try replaceFile(at: resolved(path) ?? path, named: path, tag: tag, body)
 }
 
 /// Writes text to a file, as `writeAtomically(to:_:)` does.
-package func writeAtomically(_ text: String, to path: String) throws {
-  try writeAtomically(to: path) { try $0.write(Array(text.utf8)) }
+package func writeAtomically(_ text: String, to path: String, tag: String? = nil) throws {
+  try writeAtomically(to: path, tag: tag) { try $0.write(Array(text.utf8)) }
 }
 
+/// Whether a file of this name was left behind by `writeAtomically` with this tag.
+package func isPartial(_ name: String, tag: String) -> Bool { name.hasPrefix(".") && name.hasSuffix(".\(tag).partial") }
+
 /// The name under which `path` is written before it is renamed: hidden, and of this package alone.
-private func partialName(for target: String) -> String {
+private func partialName(for target: String, tag: String) -> String {
   let directory = target.utf8.contains(UInt8(ascii: "/")) ? target.parentDirectory + "/" : ""
   // A name has at most 255 bytes; the random part must fit behind a long one.
   let name = String(fileSystemBytes: target.lastPathComponent.fileSystemBytes.prefix(200))
-  return "\(directory).\(name).\(String(UInt64.random(in: .min ... .max), radix: 36)).partial"
+  return "\(directory).\(name).\(tag).partial"
 }
 
-private func replaceFile(at target: String, named path: String, _ body: (FileOutput) throws -> Void) throws {
-  let partial = partialName(for: target)
+private func replaceFile(
+  at target: String, named path: String, tag: String?, _ body: (FileOutput) throws -> Void
+) throws {
+  let partial = partialName(for: target, tag: tag ?? String(UInt64.random(in: .min ... .max), radix: 36))
   let descriptor = partial.withFileSystemPath { open($0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666) }
   guard descriptor >= 0 else { throw unwritable(path) }
   var isOpen = true

@@ -38,16 +38,13 @@ public struct Evaluation {
 
   /// Images in a batch.
   public var batchSize: Int
-  /// At most so many images, the first ones.
-  public var limit: Int?
   /// Threads that decode, beside those of the network.
   public var decoders: Int
 
   /// A pass with batches of this size.
-  public init(batchSize: Int = 16, limit: Int? = nil, decoders: Int? = nil) {
+  public init(batchSize: Int = 16, decoders: Int? = nil) {
     precondition(batchSize > 0, "a batch holds at least one image, not \(batchSize)")
     self.batchSize = batchSize
-    self.limit = limit
     self.decoders = decoders ?? max(1, WorkerPool.shared.width)
   }
 
@@ -66,8 +63,8 @@ public struct Evaluation {
     shouldStop: (_ failures: [(path: String, reason: String)]) -> (any Error)? = { _ in nil },
     isCancelled: () -> Bool = { false }
   ) throws -> Summary {
-    let start = Date()
-    let total = min(limit ?? data.count, data.count)
+    let start = ContinuousClock.now
+    let total = data.count
     let loader = DataLoader(
       dataset: data, transform: classifier.transform, batchSize: batchSize, indices: Array(0..<total),
       workers: decoders,
@@ -95,7 +92,7 @@ public struct Evaluation {
           onImage(ImageResult(path: data.path(index), label: batch.labels[row], top: top))
         }
       }
-      summary.seconds = Date().timeIntervalSince(start)
+      summary.seconds = (ContinuousClock.now - start) / .seconds(1)
       onProgress(
         Progress(
           done: summary.images + summary.failures.count, total: total, metrics: summary.metrics,

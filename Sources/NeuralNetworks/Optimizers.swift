@@ -12,6 +12,9 @@ public protocol Optimizer<Scalar>: Sendable {
 
   /// What is remembered, by names such as `momentum.layer1.0.conv1.weight`, to be saved with the module.
   var state: [String: Tensor<Scalar>] { get set }
+
+  /// Names and shapes of `state` after a step of this module, against which what was saved can be checked.
+  func stateShapes(for module: some Module<Scalar>) -> [String: Shape]
 }
 
 /// Stochastic gradient descent with momentum, weight decay and Nesterov's look-ahead, as PyTorch's `SGD`.
@@ -31,6 +34,10 @@ public struct SGD<Scalar: RealScalar>: Optimizer {
     momentum: Double = 0.9, weightDecay: Double = 0, isNesterov: Bool = false, groups: [ParameterGroup] = []
   ) {
     (self.momentum, self.weightDecay, self.isNesterov, self.groups) = (momentum, weightDecay, isNesterov, groups)
+  }
+
+  public func stateShapes(for module: some Module<Scalar>) -> [String: Shape] {
+    Dictionary(uniqueKeysWithValues: parameterShapes(of: module).map { ("momentum.\($0.name)", $0.shape) })
   }
 
   public mutating func step(
@@ -76,6 +83,15 @@ public struct AdamW<Scalar: RealScalar>: Optimizer {
     groups: [ParameterGroup] = []
   ) {
     (self.betas, self.eps, self.weightDecay, self.groups) = (betas, eps, weightDecay, groups)
+  }
+
+  public func stateShapes(for module: some Module<Scalar>) -> [String: Shape] {
+    var shapes: [String: Shape] = ["steps": []]
+    for (name, shape) in parameterShapes(of: module) {
+      shapes["mean.\(name)"] = shape
+      shapes["square.\(name)"] = shape
+    }
+    return shapes
   }
 
   public mutating func step(
@@ -139,6 +155,11 @@ public struct ExponentialMovingAverage<Network: Module>: Sendable {
       }
     }
   }
+}
+
+/// The learned tensors, which are what optimisers move.
+private func parameterShapes<Scalar: RealScalar>(of module: some Module<Scalar>) -> [(name: String, shape: Shape)] {
+  module.tensors.filter { $0.description.role != .buffer }.map { ($0.description.name, $0.tensor.shape) }
 }
 
 /// Calls `body` with each learned tensor and its gradient.

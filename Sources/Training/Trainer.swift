@@ -50,17 +50,18 @@ public final class Trainer {
   private var progress: TrainingProgress
   private var optimizer: any Optimizer<Float>
   private var average: ExponentialMovingAverage<ResNet<Float>>?
-  private let files: TrainingFiles
-  private let trainingData: any Dataset
-  private let validationData: (any Dataset)?
-  private var lastSave = Date()
+  private let directoryPath: String
+  /// Held until the run ends, so that no other writes there.
+  private var directory: RunDirectory?
+  private let data: TrainingData
+  private var lastSave = ContinuousClock.now
 
   /// A run that begins, in a directory that holds no other.
   ///
   /// From here on the process keeps memory that is freed, for the next step (`keepFreedMemory`).
   /// - Throws: `ZooError`, `DatasetError`, `RecipeError`, `TrainingError`, and `CheckpointError` or `LoadError` where
   ///   there is a checkpoint to start from.
-  public convenience init(_ settings: TrainingSettings, output directory: String) throws {
+  public convenience init(_ settings: TrainingSettings, output path: String) throws {
     try settings.recipe.validate()
     var configuration = try Zoo.entry(named: settings.model).configuration
     if let normalization = settings.normalization {
@@ -69,20 +70,19 @@ public final class Trainer {
       }
       configuration.normalization = normalization
     }
-    let data = try Self.open(settings)
-    let labels = (0..<data.training.count).lazy.compactMap { data.training.label($0) }
-    guard let highest = labels.max(), labels.count == data.training.count else {
-      throw TrainingError.data("\(settings.data): images without labels cannot be learnt from")
-    }
-    let isImageNet = (data.training as? ImageFolder)?.hasWordNetLabels == true
-    let classes = isImageNet ? ImageNet.classNames.count : max(highest + 1, data.training.classNames?.count ?? 0)
-    let channels = configuration.family == .cifar && data.training is IDXDataset ? 1 : 3
+    let directory = try RunDirectory(claiming: path, for: settings.model)
+    try directory.checkIsFree()
+    let data = try TrainingData(settings)
+    let classes = data.classes
+    try data.check(classes: classes)
+    let channels = configuration.family == .cifar && data.isGrey ? 1 : 3
     var network: ResNet<Float>
-    var warnings: [String] = []
+    var warnings = data.warnings
     if let path = settings.finetune {
       let found = try ResNet<Float>.finetuned(
         configuration, from: path, classes: classes, seed: settings.seed, normalization: settings.normalization)
-      (network, warnings) = (found.network, found.report.warnings)
+      network = found.network
+      warnings += found.report.warnings
       if found.replacesClassifier {
         warnings.append("\(path) has another number of classes than \(settings.data): the classifier begins anew")
       }
@@ -96,104 +96,126 @@ public final class Trainer {
       network.initialize(seed: settings.seed)
     }
     let progress = TrainingProgress(
-      settings: settings, configuration: network.configuration, classNames: isImageNet ? nil : data.training.classNames,
-      threads: WorkerPool.shared.width)
-    try Self.check(data.validation, classes: classes)
-    let files = TrainingFiles(directory: directory)
-    guard !files.hasCheckpoint else { throw TrainingError.directoryInUse(directory) }
-    try files.prepare()
-    self.init(network, progress, files, data)
+      settings: settings, configuration: network.configuration, data: data.description,
+      classNames: data.hasWordNetLabels ? nil : data.training.classNames, threads: WorkerPool.shared.width)
+    self.init(network, progress, directory, data)
     self.warnings = warnings
   }
 
   /// A run that goes on from the checkpoint in a directory.
-  /// - Parameter settings: what is asked for now; may not differ from what the run began with.
+  /// - Parameter settings: what is asked for now. It may differ from what the run began with in the place of the data, as
+  ///   long as they are the same, and in the number of epochs, to which the schedule is stretched from here on.
   /// - Returns: `nil` where the directory holds no checkpoint.
-  public convenience init?(resuming directory: String, settings: (TrainingSettings) throws -> TrainingSettings) throws {
-    let files = TrainingFiles(directory: directory)
-    guard files.hasCheckpoint else { return nil }
-    let (weights, state, progress) = try files.load()
+  /// - Throws: `TrainingError` where the files are not those of one run, settings differ or the data are others.
+  public convenience init?(resuming path: String, settings: (TrainingSettings) throws -> TrainingSettings) throws {
+    guard RunDirectory.hasCheckpoint(path) else { return nil }
+    let directory = try RunDirectory(claiming: path, for: "the run that is there")
+    let state = try directory.load()
+    var progress = state.progress
+    try directory.checkIsOwn(progress)
     let asked = try settings(progress.settings)
+    var warnings: [String] = []
+    let epochs = (before: progress.settings.recipe.epochs, now: asked.recipe.epochs)
+    (progress.settings.data, progress.settings.recipe.epochs) = (asked.data, asked.recipe.epochs)
     guard asked == progress.settings else {
-      throw TrainingError.otherSettings(Self.difference(progress.settings, asked, directory))
+      throw TrainingError.otherSettings(asked.difference(from: state.progress.settings, path))
     }
-    var network = ResNet<Float>(progress.configuration)
-    try network.fill(from: weights)
-    self.init(network, progress, files, try Self.open(asked, classes: progress.configuration.classes))
-    var averaged = network
-    if average != nil {
-      try averaged.fill(from: state, prefix: "average.")
-      average = ExponentialMovingAverage(of: averaged, decay: asked.recipe.averageDecay ?? 0)
+    if epochs.now != epochs.before {
+      let begun = progress.epoch + (progress.step > 0 ? 1 : 0)
+      guard epochs.now >= begun else {
+        throw TrainingError.otherSettings(
+          "\(path): \(begun) epochs are begun or done; --epochs must be at least that, found \(epochs.now)")
+      }
+      warnings.append(
+        "\(epochs.before) epochs become \(epochs.now): the schedule is stretched to them from here on, so the result is "
+          + "not that of a run of \(epochs.now) from its start")
     }
-    var remembered: [String: Tensor<Float>] = [:]
-    for (name, tensor) in state.tensors where name.hasPrefix("optimizer.") {
-      remembered[String(name.dropFirst("optimizer.".count))] = try tensor.tensor(as: Float.self)
+    let data = try TrainingData(asked)
+    if let difference = progress.data.difference(to: data.description) {
+      throw TrainingError.data("\(asked.data): cannot go on with other data: \(difference)")
     }
-    optimizer.state = remembered
+    try data.check(classes: progress.configuration.classes)
     if progress.threads != WorkerPool.shared.width {
       warnings.append(
         "the run began with \(progress.threads) threads and goes on with \(WorkerPool.shared.width): the result will differ "
           + "in the last bits from that of an uninterrupted run")
     }
+    self.init(state.network, progress, directory, data)
+    if let mean = state.average {
+      average = ExponentialMovingAverage(of: mean, decay: asked.recipe.averageDecay ?? 0)
+    }
+    optimizer.state = state.optimizer
+    self.warnings = data.warnings + warnings
   }
 
   private init(
-    _ network: ResNet<Float>, _ progress: TrainingProgress, _ files: TrainingFiles,
-    _ data: (training: any Dataset, validation: (any Dataset)?)
+    _ network: ResNet<Float>, _ progress: TrainingProgress, _ directory: RunDirectory, _ data: TrainingData
   ) {
-    (self.network, self.progress, self.files) = (network, progress, files)
-    (trainingData, validationData) = data
+    (self.network, self.progress, self.directory, self.data) = (network, progress, directory, data)
+    directoryPath = directory.path
     let recipe = progress.settings.recipe
-    switch recipe.optimizer {
-    case .sgd:
-      optimizer = SGD<Float>(
-        momentum: recipe.momentum, weightDecay: recipe.weightDecay, isNesterov: recipe.nesterov, groups: recipe.groups)
-    case .adamw: optimizer = AdamW<Float>(weightDecay: recipe.weightDecay, groups: recipe.groups)
-    }
+    optimizer = Self.optimizer(recipe)
     average = recipe.averageDecay.map { ExponentialMovingAverage(of: network, decay: $0) }
     keepFreedMemory()
   }
 
-  /// Trains until all epochs are done or `shouldStop` says so, asked after each step and while validating.
+  /// A recipe's optimiser before its first step.
+  static func optimizer(_ recipe: Recipe) -> any Optimizer<Float> {
+    switch recipe.optimizer {
+    case .sgd:
+      SGD<Float>(
+        momentum: recipe.momentum, weightDecay: recipe.weightDecay, isNesterov: recipe.nesterov, groups: recipe.groups)
+    case .adamw: AdamW<Float>(weightDecay: recipe.weightDecay, groups: recipe.groups)
+    }
+  }
+
+  /// Trains until all epochs are done or `shouldStop` says so, asked after each step and while validating; then the
+  /// directory is free for others.
   /// - Throws: `TrainingError` where a number is not finite or a file cannot be written.
+  /// - Precondition: it is called once.
   public func run(
     onStep: (StepReport) -> Void = { _ in }, onEpoch: (EpochRecord) -> Void = { _ in },
     shouldStop: () -> Bool = { false }
   ) throws -> Ending {
-    lastSave = Date()
-    try files.write(log: progress.records)
+    guard let directory else { preconditionFailure("a trainer runs once; resume the run in \(directoryPath)") }
+    defer { self.directory = nil }
+    lastSave = ContinuousClock.now
     while progress.epoch < settings.recipe.epochs {
-      let isWhole = try trainEpoch(onStep: onStep, shouldStop: shouldStop)
+      let isWhole = try trainEpoch(directory, onStep: onStep, shouldStop: shouldStop)
       // Before validating too, which may take long.
-      try save()
-      guard isWhole, !shouldStop(), let record = try finishEpoch(shouldStop) else { return .stopped }
+      try save(directory)
+      guard isWhole, !shouldStop(), let record = try finishEpoch(directory, shouldStop) else { return .stopped }
       onEpoch(record)
     }
-    try files.write(curves: curves(of: progress.records, title: "\(settings.model), seed \(settings.seed)"))
+    try directory.write(
+      curves: curves(of: progress.records, title: "\(settings.model), seed \(settings.seed)"), run: progress.run)
     return .complete
   }
 
   /// The rest of the current epoch; false if it was asked to stop.
-  private func trainEpoch(onStep: (StepReport) -> Void, shouldStop: () -> Bool) throws -> Bool {
+  private func trainEpoch(
+    _ directory: RunDirectory, onStep: (StepReport) -> Void, shouldStop: () -> Bool
+  ) throws -> Bool {
     let (recipe, epoch) = (settings.recipe, progress.epoch)
-    let count = min(settings.limit ?? trainingData.count, trainingData.count)
+    let count = data.training.count
     let order = RandomStream(seed: settings.seed, name: "order \(epoch)").generatedPermutation(of: count)
-    let steps = (count + recipe.batchSize - 1) / recipe.batchSize
+    let steps = (count - 1) / recipe.batchSize + 1
     let transform = TrainingTransform(
       network.configuration.transform, recipe.augmentation, seed: settings.seed, epoch: epoch)
     let loader = DataLoader(
-      dataset: trainingData, transform: transform, batchSize: recipe.batchSize,
+      dataset: data.training, transform: transform, batchSize: recipe.batchSize,
       indices: Array(order.dropFirst(progress.step * recipe.batchSize)), workers: WorkerPool.shared.width)
     var timed = 0
-    var start = Date()
+    var start = ContinuousClock.now
     while let batch = loader.next() {
       let labels = batch.labels.compactMap { $0 }
       let rate = recipe.learningRate(at: Double(epoch) + Double(progress.step) / Double(steps))
       if !labels.isEmpty { try step(batch.images, labels, rate) }
       progress.step += 1
       timed += labels.count
-      progress.sums.seconds += Date().timeIntervalSince(start)
-      start = Date()
+      let now = ContinuousClock.now
+      progress.sums.seconds += (now - start) / .seconds(1)
+      start = now
       let sums = progress.sums
       onStep(
         StepReport(
@@ -203,7 +225,7 @@ public final class Trainer {
           failures: batch.failures))
       if progress.step < steps {
         if shouldStop() { return false }
-        if Date().timeIntervalSince(lastSave) >= saveInterval { try save() }
+        if (ContinuousClock.now - lastSave) / .seconds(1) >= saveInterval { try save(directory) }
       }
     }
     guard progress.sums.images > 0 else {
@@ -260,14 +282,14 @@ public final class Trainer {
   }
 
   /// Validates, logs and saves; `nil` if it was asked to stop.
-  private func finishEpoch(_ shouldStop: () -> Bool) throws -> EpochRecord? {
+  private func finishEpoch(_ directory: RunDirectory, _ shouldStop: () -> Bool) throws -> EpochRecord? {
     let sums = progress.sums
     let evaluated = average?.module ?? network
     var metrics: ClassificationMetrics?
-    if let validationData {
-      let evaluation = Evaluation(batchSize: 64, limit: settings.limit)
+    if let validation = data.validation {
+      let evaluation = Evaluation(batchSize: 64)
       do {
-        metrics = try evaluation(Classifier(evaluated), on: validationData, isCancelled: shouldStop).metrics
+        metrics = try evaluation(Classifier(evaluated), on: validation, isCancelled: shouldStop).metrics
       } catch is CancellationError {
         return nil
       } catch let error as EvaluationError {
@@ -286,68 +308,25 @@ public final class Trainer {
     progress.records.append(record)
     progress.epoch += 1
     (progress.step, progress.sums) = (0, EpochSums())
-    if progress.best?.epoch == record.epoch || validationData == nil {
-      try files.saveBest(evaluated, progress: progress)
+    if progress.best?.epoch == record.epoch || data.validation == nil {
+      try directory.saveBest(evaluated, progress: progress)
     }
-    try save()
-    try files.write(log: progress.records)
+    try save(directory)
+    try directory.write(log: progress.records, run: progress.run)
     return record
   }
 
-  private func save() throws {
+  private func save(_ directory: RunDirectory) throws {
     var state = optimizer.state.sorted { $0.key < $1.key }.map { (name: "optimizer.\($0.key)", tensor: $0.value) }
     state += average?.module.namedTensors.map { ("average.\($0.name)", $0.tensor) } ?? []
     // A step can make weights that only the next would find fault with.
     if let bad = (network.namedTensors + state).first(where: { !$0.tensor.isFinite }) { throw notFinite(bad.name) }
-    try files.save(network, state: state, progress: progress)
-    lastSave = Date()
+    try directory.save(network, state: state, progress: progress)
+    lastSave = ContinuousClock.now
   }
 
   private func notFinite(_ tensor: String) -> TrainingError {
     .notFinite(epoch: progress.epoch + 1, step: progress.step, tensor: tensor)
-  }
-
-  /// Images to learn from, and those to validate on where there are any.
-  private static func open(
-    _ settings: TrainingSettings, classes: Int? = nil
-  ) throws -> (training: any Dataset, validation: (any Dataset)?) {
-    let index = ImageNet.indexOfWordNetID
-    let training = try openDataset(settings.data, split: .train, wordNetIndex: index)
-    var validation: (any Dataset)?
-    do {
-      validation = try openDataset(settings.data, split: .test, wordNetIndex: index, classNames: training.classNames)
-    } catch DatasetError.missingPart { validation = nil }
-    // A folder that has no parts is all for training.
-    if validation?.summary == training.summary { validation = nil }
-    let known = Set(training.classNames ?? [])
-    if !known.isEmpty, let other = validation?.classNames?.first(where: { !known.contains($0) }) {
-      throw TrainingError.data("\(settings.data): its validation images have a class '\(other)' that training has not")
-    }
-    if let classes { try check(validation, classes: classes) }
-    return (training, validation)
-  }
-
-  private static func check(_ validation: (any Dataset)?, classes: Int) throws {
-    guard let validation else { return }
-    let highest = (0..<validation.count).lazy.compactMap { validation.label($0) }.max() ?? 0
-    guard highest < classes else {
-      throw TrainingError.data("\(validation.summary): labels go up to \(highest), but there are \(classes) classes")
-    }
-  }
-
-  private static func difference(_ old: TrainingSettings, _ new: TrainingSettings, _ directory: String) -> String {
-    func fields(_ settings: TrainingSettings) -> [String: String] {
-      func flatten(_ value: Any, _ path: String) -> [(String, String)] {
-        guard let object = value as? [String: Any] else { return [(path, "\(value)")] }
-        return object.flatMap { flatten($0.value, path.isEmpty ? $0.key : path + "." + $0.key) }
-      }
-      let json = (try? JSONEncoder().encode(settings)).flatMap { try? JSONSerialization.jsonObject(with: $0) }
-      return Dictionary(uniqueKeysWithValues: flatten(json ?? [:], ""))
-    }
-    let (before, after) = (fields(old), fields(new))
-    let names = Set(before.keys).union(after.keys).filter { before[$0] != after[$0] }.sorted()
-    let shown = names.prefix(3).map { "\($0) was \(before[$0] ?? "not set"), now \(after[$0] ?? "not set")" }
-    return "\(directory): cannot be resumed with other settings: \(shown.joined(separator: "; "))"
   }
 }
 

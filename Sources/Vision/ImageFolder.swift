@@ -14,14 +14,15 @@ private func isImageName(_ name: String) -> Bool {
 /// A folder for each class, its images in it at any depth: torchvision's `ImageFolder`.
 public struct ImageFolder: Dataset {
   public let classNames: [String]?
-  /// The directory that holds the class folders.
+  /// The directory of the data set.
   public let directory: String
+  /// The directory that holds the class folders: a part of `directory`, or itself.
+  public let root: String
   private var paths: [String] = []
   private var labels: [Int] = []
   /// Whether labels are ImageNet's indices.
   public let hasWordNetLabels: Bool
   private let labelKind: String
-  private let summaryPlace: String
 
   /// Opens a directory of class folders.
   /// - Parameters:
@@ -34,7 +35,7 @@ public struct ImageFolder: Dataset {
   ) throws(DatasetError) {
     self.directory = directory
     let root = part.map { directory + "/" + $0 } ?? directory
-    summaryPlace = root
+    self.root = root
     let names = subdirectories(of: root)
     guard !names.isEmpty else { throw .empty(root) }
     let areWordNet = names.allSatisfy { wordNetIndex[$0] != nil }
@@ -59,7 +60,7 @@ public struct ImageFolder: Dataset {
   public var count: Int { paths.count }
 
   public var summary: String {
-    "\(summaryPlace): \(count) images in \(classNames?.count ?? 0) folders, labels are \(labelKind)"
+    "\(root): \(count) images in \(classNames?.count ?? 0) folders, labels are \(labelKind)"
   }
 
   public func label(_ index: Int) -> Int? { labels[index] }

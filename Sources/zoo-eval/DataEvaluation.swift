@@ -11,14 +11,15 @@ struct DataEvaluation {
 
   func run(_ directory: String) throws {
     let data = try openDataset(
-      directory, labels: options.labels, wordNetIndex: ImageNet.indexOfWordNetID, classNames: classifier.classNames)
+      directory, labels: options.labels, wordNetIndex: ImageNet.indexOfWordNetID, classNames: classifier.classNames
+    ).limited(to: options.limit)
     try check(data, directory)
     if classifier.report == nil { Output.warn(Output.randomWeights) }
     try Output.print("\(classifier.model) on \(data.summary)")
 
     var rows = options.predictions == nil ? nil : PredictionsFile.header
-    var progress = ProgressLine(total: min(options.limit ?? data.count, data.count))
-    let evaluation = Evaluation(batchSize: options.batchSize, limit: options.limit)
+    var progress = ProgressLine(total: data.count)
+    let evaluation = Evaluation(batchSize: options.batchSize)
     let summary = try evaluation(
       classifier, on: data,
       onProgress: { update in

@@ -82,14 +82,14 @@ struct ModelReport {
     let images = images
     _ = try classifier(images)
     var times: [Double] = []
-    let start = Date()
-    while times.count < 5 || (times.count < 50 && Date().timeIntervalSince(start) < 2) {
-      let before = Date()
+    let start = ContinuousClock.now
+    while times.count < 5 || (times.count < 50 && (ContinuousClock.now - start) / .seconds(1) < 2) {
+      let before = ContinuousClock.now
       _ = try classifier(images)
-      times.append(Date().timeIntervalSince(before))
+      times.append((ContinuousClock.now - before) / .seconds(1))
     }
     let median = times.sorted()[times.count / 2]
-    return (Double(options.batchSize) / median, times.count, Date().timeIntervalSince(start))
+    return (Double(options.batchSize) / median, times.count, (ContinuousClock.now - start) / .seconds(1))
   }
 
   /// How far the iterations are from the exact root, on a covariance of this very network.

@@ -62,7 +62,7 @@ struct ZooEval: ParsableCommand {
   @Option(help: ArgumentHelp("Threads of the network.  (default: all processors)", valueName: "n"))
   var threads: Int?
 
-  @Option(help: ArgumentHelp("Use only the first images of the data.", valueName: "n"))
+  @Option(help: ArgumentHelp("Use so many images of the data, the first ones of each class.", valueName: "n"))
   var limit: Int?
 
   @Option(

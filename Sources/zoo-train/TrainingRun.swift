@@ -1,6 +1,5 @@
 import Console
 import Foundation
-import Synchronization
 import Training
 
 /// A run as the user sees it: lines, progress, the end.
@@ -17,9 +16,6 @@ struct TrainingRun {
     Output.line(
       "recipe \(recipe.name): \(recipe.epochs) epochs, batches of \(recipe.batchSize), learning rate \(recipe.learningRate), "
         + "seed \(settings.seed), \(WorkerPool.shared.width) threads")
-    if let text = ProcessInfo.processInfo.environment["COVPOOL_SAVE_INTERVAL"], let seconds = Double(text) {
-      trainer.saveInterval = seconds
-    }
     var line: (epoch: Int, progress: ProgressLine)?
     var failures = 0
     let ending = try trainer.run(
@@ -46,7 +42,7 @@ struct TrainingRun {
     switch ending {
     case .complete:
       if let best = trainer.best {
-        Output.line("best: epoch \(best.epoch), Acc@1\(Output.percent(best.top1))")
+        Output.line(String(format: "best: epoch %d, Acc@1 %.2f %%", best.epoch, best.top1))
       }
     case .stopped:
       let position = trainer.position

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Console
-import Foundation
+import Files
 import Training
 
 @main
@@ -20,9 +20,14 @@ struct ZooTrain: ParsableCommand {
       After an interruption, whatever it was; the result is the same to the last bit:
         zoo-train --resume runs/fastmpn
 
+      For more epochs than were asked for, to which the schedule is stretched from there on:
+        zoo-train --resume runs/fastmpn --epochs 30
+
       The output directory holds last.safetensors and best.safetensors (weights by PyTorch's names), the state that \
       goes with the last, log.csv, and at the end curves.svg. Recipes by name are LRnorm, LRfast and LRadju of the \
-      papers for 224 px and small for 28 and 32 px; a .json file gives the fields it changes of the one it calls base.
+      papers for 224 px and small for 28 and 32 px; a .json file gives the fields it changes of the one it calls base. \
+      One process at a time trains in a directory, and it writes over nothing that its run did not write. SIGINT, SIGTERM \
+      and SIGHUP end the run after its current step, saved; the status is then 128 and the signal's number.
       """)
 
   @Argument(help: ArgumentHelp("A network's name, for example resnet20-fastmpn.", valueName: "model"))
@@ -77,8 +82,14 @@ struct ZooTrain: ParsableCommand {
   @Option(help: ArgumentHelp("Threads.  (default: all processors)", valueName: "n"))
   var threads: Int?
 
-  @Option(help: ArgumentHelp("Use only the first images of each part of the data.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp("Use so many images of each part of the data, the first ones of each class.", valueName: "n"))
   var limit: Int?
+
+  @Option(
+    name: .customLong("save-interval"),
+    help: ArgumentHelp("Seconds after which a checkpoint is saved within an epoch.  (default: 60)", valueName: "s"))
+  var saveInterval: Double?
 
   @Option(
     help: ArgumentHelp("Where to write.  (default: runs/MODEL)", valueName: "dir"), completion: .directory)
@@ -102,18 +113,28 @@ struct ZooTrain: ParsableCommand {
     guard output == nil || resume == nil else {
       throw ValidationError("--resume writes where it reads; leave --output out")
     }
-    for (name, value) in [
-      ("--epochs", epochs), ("--batch-size", batchSize), ("--threads", threads), ("--limit", limit),
+    let limits = TrainingLimits.self
+    for (name, value, range) in [
+      ("--epochs", epochs, limits.epochs), ("--batch-size", batchSize, limits.batchSize),
+      ("--threads", threads, limits.threads), ("--limit", limit, 1...Int.max),
     ] {
-      if let value, value < 1 { throw ValidationError("\(name) must be at least 1, not \(value)") }
+      guard let value, !range.contains(value) else { continue }
+      let wanted = range.upperBound == .max ? "at least \(range.lowerBound)" : limits.text(range)
+      throw ValidationError("\(name) must be \(wanted), not \(value)")
+    }
+    if let saveInterval, !(saveInterval >= 0) {
+      throw ValidationError("--save-interval must be 0 or more seconds, not \(saveInterval)")
     }
   }
 
   func run() throws {
     if let threads { WorkerPool.shared.width = threads }
     StopSignal.listen()
+    StopSignal.surviveReaders()
     if let warning = BLASInfo.current.warning { Output.warn(warning) }
-    try TrainingRun(try trainer()).run()
+    let trainer = try trainer()
+    if let saveInterval { trainer.saveInterval = saveInterval }
+    try TrainingRun(trainer).run()
   }
 
   private func trainer() throws -> Trainer {
@@ -140,7 +161,7 @@ struct ZooTrain: ParsableCommand {
     let isSmall = try Zoo.entry(named: model).configuration.family == .cifar
     let base = try Recipe.find(recipe ?? (isSmall ? "small" : "LRnorm"))
     let directory = data ?? FashionMNIST.directory
-    if data == nil, !FileManager.default.fileExists(atPath: directory) {
+    if data == nil, fileKind(directory) == nil {
       throw UsageError("\(directory): no such directory; install dataset-fashion-mnist or name --data")
     }
     return try settings(changing: TrainingSettings(model: model, data: directory, recipe: base))

@@ -31,7 +31,15 @@ import Training
     for (text, wanted) in [
       (#"{"epoch": 7}"#, "unknown field 'epoch'"), (#"{"epochs": "many"}"#, "epochs"), ("[1]", "expected an object"),
       (#"{"momentum": 1}"#, "momentum must be in [0, 1), not 1.0"), ("{", "not JSON"),
-      (#"{"base": "LRslow"}"#, "no recipe 'LRslow'"),
+      (#"{"base": "LRslow"}"#, "no recipe 'LRslow'"), (#"{"base": 3}"#, "base must be a recipe's name"),
+      (#"{"epochs": 2.5}"#, "epochs must be a whole number, found 2.5"),
+      (#"{"batchSize": 1e30}"#, "batchSize must be a whole number"),
+      (#"{"augmentation": {"padding": 0.5, "flips": true, "colorJitter": 0}}"#, "augmentation.padding must be a whole"),
+      (#"{"epochs": 9223372036854775807}"#, "epochs must be"), (#"{"epochs": 1000001}"#, "from 1 to 1000000"),
+      (#"{"batchSize": 65537}"#, "batchSize must be from 1 to 65536, not 65537"), (#"{"epochs": null}"#, "epochs"),
+      (#"{"learningRate": 1e300}"#, "learningRate must be positive"), (#"{"learningRate": 1e999}"#, "1e999"),
+      (#"{"augmentation": {"padding": 1000000000, "flips": true, "colorJitter": 0}}"#, "from 0 to 1024"),
+      ("{\"epochs\": 3,\n \"momentum\": nope}", "not JSON: Invalid value around"), ("", "not JSON"),
       (#"{"groups": [{"prefixes": ["fc"], "learningRateFactor": -5}]}"#, "learning rate factor must be 0 or more"),
       (#"{"schedule": {"shape": {"cosine": {"epochs": 0}}, "warmup": 0, "isContinuous": true}}"#, "epochs > 0"),
     ] {
@@ -40,6 +48,57 @@ import Training
       #expect(error?.description.contains(wanted) == true, "\(error?.description ?? "")")
     }
     #expect(throws: RecipeError.self) { try Recipe.find("LRslow") }
+  }
+
+  @Test func `Recipes that are based on themselves are said, however long the way`() throws {
+    let scratch = try Scratch()
+    try FileManager.default.createDirectory(atPath: scratch.path + "/x", withIntermediateDirectories: true)
+    func write(_ name: String, base: String) throws {
+      try scratch.write(name, Array(#"{"base": "\#(scratch.path)/\#(base)", "epochs": 3}"#.utf8))
+    }
+    try write("self.json", base: "self.json")
+    try write("dotted.json", base: "x/../dotted.json")
+    try write("a.json", base: "b.json")
+    try write("b.json", base: "c.json")
+    try write("c.json", base: "a.json")
+    for name in ["self.json", "dotted.json", "a.json"] {
+      let error = #expect(throws: RecipeError.self) { try Recipe.find(scratch.path + "/" + name) }
+      #expect(error?.description.contains("base leads back to itself: \(scratch.path)/\(name) → ") == true)
+    }
+    // A long way that ends is none of these.
+    try scratch.write("r0.json", Array(#"{"epochs": 9}"#.utf8))
+    for index in 1..<50 { try write("r\(index).json", base: "r\(index - 1).json") }
+    #expect(try Recipe.find(scratch.path + "/r49.json").epochs == 3)
+    try scratch.write("r0.json", Array(#"{"epochs": 0}"#.utf8))
+    let error = #expect(throws: RecipeError.self) { try Recipe.find(scratch.path + "/r49.json") }
+    #expect(error?.description == "\(scratch.path)/r0.json: epochs must be from 1 to 1000000, not 0")
+  }
+
+  @Test(
+    arguments: [
+      ["--epochs", "9223372036854775807"], ["--batch-size", "9223372036854775807"], ["--epochs", "1000001"],
+      ["--threads", "1025"], ["--limit", "0"], ["--save-interval", "nan"], ["--seed", "-1"],
+      ["--batch-size", "99999999999999999999"],
+    ])
+  func `Numbers have ranges that are checked where they are read`(words: [String]) throws {
+    let run = try runTool("zoo-train", ["resnet20", "--data", "/nowhere"] + words)
+    #expect(run.status == 64 && run.errors.contains(words[0]), "\(run)")
+  }
+
+  @Test(
+    arguments: [
+      ["--learning-rate", "nan"], ["--learning-rate", "inf"], ["--learning-rate", "-1"], ["--weight-decay", "inf"],
+      ["--label-smoothing", "1.5"], ["--classifier-rate", "nan"], ["--classifier-rate", "-1"],
+    ])
+  func `Numbers that no training could use are said`(words: [String]) throws {
+    let scratch = try Scratch()
+    try scratch.writeCIFAR("data/data_batch_1.bin", images: 10)
+    // '=' so that a minus is no option.
+    let run = try runTool(
+      "zoo-train",
+      ["resnet20", "--data", scratch.path + "/data", "--output", scratch.path + "/run", words.joined(separator: "=")])
+    #expect(run.status == 1 && run.errorLines.last?.contains(" must be ") == true, "\(run)")
+    #expect(!FileManager.default.fileExists(atPath: scratch.path + "/run"))
   }
 
   @Test func `The recipe of the networks in the box is a recipe`() throws {
