@@ -68,16 +68,17 @@ let tests: [Target] = [
   .testTarget(
     name: "CheckpointsTests", dependencies: ["Checkpoints", "Files", "TestSupport"], resources: [.copy("Resources")]),
   .testTarget(
-    name: "VisionTests", dependencies: ["Vision", "TestSupport", "CZlib"], resources: [.copy("Resources")]),
+    name: "VisionTests", dependencies: ["Vision", "Files", "TestSupport", "CZlib"], resources: [.copy("Resources")]),
   .testTarget(
     name: "ModelZooTests", dependencies: ["ModelZoo", "Inference", "TestSupport"], resources: [.copy("Resources")]),
   .testTarget(name: "ChartsTests", dependencies: ["Charts"]),
   .target(
     name: "ToolTestSupport", dependencies: ["ModelZoo", "TestSupport"], path: "Tests/ToolTestSupport"),
-  .testTarget(name: "ZooEvalTests", dependencies: ["zoo-eval", "ModelZoo", "ToolTestSupport"]),
+  .testTarget(name: "ZooEvalTests", dependencies: ["zoo-eval", "ModelZoo", "Files", "ToolTestSupport"]),
   .testTarget(name: "MPNBenchTests", dependencies: ["mpn-bench", "ModelZoo", "ToolTestSupport"]),
   .testTarget(
-    name: "TrainingTests", dependencies: ["zoo-train", "zoo-eval", "Training", "TestSupport", "ToolTestSupport"],
+    name: "TrainingTests",
+    dependencies: ["zoo-train", "zoo-eval", "Training", "Files", "TestSupport", "ToolTestSupport"],
     resources: [.copy("Resources")]),
 ]
 

@@ -66,7 +66,7 @@ struct Features {
   ///   - source: a file or a network's name.
   ///   - images: a data set's directory; by default Fashion-MNIST for networks of one channel, random images otherwise.
   static func load(_ source: String, images: String?, batch: Int) throws -> Features {
-    if let box = Zoo.checkpointInTheBox(source) {
+    if let box = try Zoo.checkpointInTheBox(source) {
       return try network(
         try ResNet<Float>.load(try Zoo.entry(named: source).configuration, from: box).0, source, images, batch)
     }

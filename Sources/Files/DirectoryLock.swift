@@ -40,7 +40,11 @@ package final class DirectoryLock: Sendable {
       guard opened >= 0 else { throw .unwritable(path: path, reason: systemError()) }
       // A file system that knows no locks guards against nothing, which is no reason to refuse work.
       if flock(opened, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
-        let holder = content(of: opened)
+        var holder = content(of: opened)
+        if holder.isEmpty {
+          usleep(100_000)  // it may be about to say who it is
+          holder = content(of: opened)
+        }
         close(opened)
         let reason = "in use by " + (holder.isEmpty ? "another process" : holder.printable)
         throw .unwritable(path: directory, reason: reason)

@@ -100,6 +100,16 @@ package func openRegularFile(_ path: String) throws(FileError) -> (descriptor: I
   return (descriptor, Int(status.st_size))
 }
 
+/// The directory of the running program's file, links followed.
+package func programDirectory() -> String {
+  var bytes = [UInt8](repeating: 0, count: Int(PATH_MAX))
+  let count = bytes.withUnsafeMutableBytes { bytes in
+    readlink("/proc/self/exe", bytes.baseAddress!.assumingMemoryBound(to: CChar.self), bytes.count)
+  }
+  guard count > 0 else { return Bundle.main.bundlePath }
+  return String(fileSystemBytes: bytes.prefix(count)).parentDirectory
+}
+
 private func openFile(_ path: String, takesStreams: Bool) throws(FileError) -> (Int32, stat) {
   func failure(_ reason: String) -> FileError { .unreadable(path: path, reason: reason) }
   // Opening a pipe would wait for its writer; O_NONBLOCK has no effect on regular files.

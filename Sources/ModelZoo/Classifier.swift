@@ -21,29 +21,30 @@ public final class Classifier: Sendable {
 
   /// A network of the zoo with the weights of a checkpoint: PyTorch, MindSpore or safetensors, told by its content.
   ///
-  /// The checkpoint's flavour, d, class count and input channels win over the name's. Without a checkpoint the weights
-  /// are random, which serves to measure speed and nothing else.
+  /// The checkpoint's flavour, d, class count and input channels win over the name's. Without a checkpoint a network that
+  /// comes with the package (`Zoo.namesInTheBox`) has those weights; any other has random ones, which serve to measure
+  /// speed and nothing else.
   /// - Parameters:
   ///   - model: a name such as `resnet50-fastmpn`; `Zoo.entries` has them all.
   ///   - checkpoint: the file's path.
   ///   - iterations: Newton–Schulz iterations in place of the network's own.
   ///   - normalization: what to make of the covariance in place of what the network was trained with.
-  ///   - seed: of random weights.
+  ///   - randomSeed: makes random weights of this seed, even where there are others in the box.
   ///   - algorithm: how to convolve, wherever it applies; by default what is best for each convolution and batch.
   ///   - isBatchInvariant: whether an image's result is to be the same to the bit in any batch: see `Plan`.
   /// - Throws: `ZooError`, `CheckpointError`, `LoadError`.
   public convenience init(
     _ model: String, checkpoint: String? = nil, iterations: Int? = nil,
-    normalization: CovarianceNormalization? = nil, seed: UInt64 = 0, algorithm: ConvolutionAlgorithm? = nil,
+    normalization: CovarianceNormalization? = nil, randomSeed: UInt64? = nil, algorithm: ConvolutionAlgorithm? = nil,
     isBatchInvariant: Bool = false
   ) throws {
     let entry = try Zoo.entry(named: model)
-    guard let checkpoint else {
+    guard let checkpoint = try checkpoint ?? (randomSeed == nil ? Zoo.checkpointInTheBox(entry.name) : nil) else {
       var configuration = entry.configuration
       if let normalization, configuration.head != .gap { configuration.normalization = normalization }
       var network = ResNet<Float>(configuration)
       if let iterations { network.setIterations(iterations) }
-      network.initialize(seed: seed)
+      network.initialize(seed: randomSeed ?? 0)
       self.init(network, report: nil, algorithm: algorithm, isBatchInvariant: isBatchInvariant)
       return
     }

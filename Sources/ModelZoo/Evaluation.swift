@@ -32,6 +32,8 @@ public struct Evaluation {
     public var failures: [(path: String, reason: String)]
     /// Images classified.
     public var images: Int
+    /// Whether all images were tried; not where the pass was cancelled.
+    public var isComplete = true
     /// From the first image's decoding to the last result.
     public var seconds: Double
   }
@@ -55,7 +57,7 @@ public struct Evaluation {
   ///   - onProgress: called after each batch.
   ///   - onImage: called for each classified image, in the data set's order.
   ///   - shouldStop: asked about images that could not be read; an error ends the pass.
-  ///   - isCancelled: asked after each batch; the pass ends with a `CancellationError` if so.
+  ///   - isCancelled: asked after each batch; if so the pass ends with what it has.
   /// - Throws: `EvaluationError` for an image that the network has no finite result for.
   public func callAsFunction(
     _ classifier: Classifier, on data: any Dataset, onProgress: (Progress) -> Void = { _ in },
@@ -72,7 +74,10 @@ public struct Evaluation {
     var summary = Summary(metrics: ClassificationMetrics(), failures: [], images: 0, seconds: 0)
     while let batch = loader.next() {
       if let error = shouldStop(batch.failures) { throw error }
-      if isCancelled() { throw CancellationError() }
+      if isCancelled() {
+        summary.isComplete = false
+        break
+      }
       summary.failures += batch.failures
       summary.images += batch.indices.count
       if !batch.indices.isEmpty {

@@ -1,9 +1,37 @@
-import Foundation
+import Checkpoints
+import Files
 
 extension Zoo {
-  /// The checkpoint of a network that this package trained and carries: resnet20 with each head, on Fashion-MNIST, by
-  /// `Examples/fashion-mnist`. `nil` for other networks.
-  public static func checkpointInTheBox(_ model: String) -> String? {
-    Bundle.module.path(forResource: model, ofType: "safetensors", inDirectory: "Networks")
+  /// Networks that this package trained and carries: resnet20 with each head, on Fashion-MNIST, by
+  /// `Examples/fashion-mnist`.
+  public static let namesInTheBox = ["resnet20", "resnet20-fastmpn", "resnet20-mpn", "resnet20-dropcov"]
+
+  /// The checkpoint of a network in the box; `nil` for other networks.
+  /// - Throws: `ZooError.boxNotFound` where the files that belong to the program are not where it looks for them.
+  public static func checkpointInTheBox(_ model: String) throws(ZooError) -> String? {
+    guard namesInTheBox.contains(model) else { return nil }
+    let places = boxDirectories
+    guard let place = places.first(where: { isDirectory($0) }) else { throw .boxNotFound(model, places) }
+    return "\(place)/\(model).safetensors"
+  }
+
+  /// Where the box may be: beside the program, as the package manager builds it; in the directory of shared files that
+  /// belongs to the program's, as `make install` puts it; in the sources that the program was built from.
+  ///
+  /// The accessor that the package manager generates ends the process where it finds nothing, so it is not used.
+  private static var boxDirectories: [String] {
+    let program = programDirectory()
+    return [
+      program + "/swift-covpool_ModelZoo.resources/Networks", program + "/../share/swift-covpool/Networks",
+      #filePath.parentDirectory + "/Networks",
+    ]
+  }
+
+  /// The zoo's name of the network that a checkpoint holds: what a file of this package says, else what the names of the
+  /// tensors point to; `nil` where they point to none.
+  /// - Throws: `CheckpointError`.
+  public static func model(ofCheckpoint path: String) throws -> String? {
+    let file = NetworkCheckpoint(try Checkpoint(contentsOf: path))
+    return [file.metadata["model"], file.likelyModel].compactMap { $0 }.first { (try? entry(named: $0)) != nil }
   }
 }

@@ -49,12 +49,16 @@ public enum Zoo {
 public enum ZooError: Error, CustomStringConvertible, Sendable {
   /// No network has this name; some come close.
   case unknownModel(String, [String])
+  /// The weights that come with the package are in none of these directories.
+  case boxNotFound(String, [String])
 
   public var description: String {
     switch self {
     case .unknownModel(let name, let close):
       "unknown model '\(name)'" + (close.isEmpty ? "" : "; did you mean \(close.joined(separator: ", "))?")
         + " (zoo-eval --list shows all)"
+    case .boxNotFound(let name, let places):
+      "the weights of \(name) that come with this package are not found: looked for \(places.joined(separator: ", "))"
     }
   }
 }

@@ -289,9 +289,9 @@ public final class Trainer {
     if let validation = data.validation {
       let evaluation = Evaluation(batchSize: 64)
       do {
-        metrics = try evaluation(Classifier(evaluated), on: validation, isCancelled: shouldStop).metrics
-      } catch is CancellationError {
-        return nil
+        let summary = try evaluation(Classifier(evaluated), on: validation, isCancelled: shouldStop)
+        guard summary.isComplete else { return nil }
+        metrics = summary.metrics
       } catch let error as EvaluationError {
         throw notFinite("the validation result of \(error.path), from \(error.failure.operation) on,")
       }

@@ -21,9 +21,17 @@ struct TrainingData {
     let training = try openDataset(settings.data, split: .train, wordNetIndex: index)
     var validation: (any Dataset)?
     do {
-      validation = try openDataset(settings.data, split: .test, wordNetIndex: index, classNames: training.classNames)
+      validation = try openDataset(
+        settings.data, split: .test, wordNetIndex: training.labelKind == .wordNet ? index : [:],
+        classNames: training.classNames)
     } catch DatasetError.missingPart {
       validation = nil
+    } catch DatasetError.mixedClasses(let path, let reason) {
+      let known = Set(training.classNames ?? [])
+      let other = try directoryEntries(path).first { isDirectory(path + "/" + $0) && !known.contains($0) }
+      throw TrainingError.data(
+        other.map { "\(settings.data): its validation images have a class '\($0)' that training has not" }
+          ?? "\(path): \(reason)")
     } catch DatasetError.empty(let path) where path == settings.data {
       validation = nil  // the training files of MNIST or CIFAR-10 without those of the test
     }
@@ -44,13 +52,14 @@ struct TrainingData {
     self.validation = validation?.limited(to: settings.limit)
     description = DataDescription(training: self.training, validation: self.validation)
     warnings =
-      validation != nil
-      ? []
-      : [
-        "\(settings.data): no validation images (a folder val beside train): every accuracy is that of training, "
-          + "and best.safetensors is the last epoch's"
-      ]
-    hasWordNetLabels = (training as? ImageFolder)?.hasWordNetLabels == true
+      training.warnings + (validation?.warnings ?? [])
+      + (validation != nil
+        ? []
+        : [
+          "\(settings.data): no validation images (a folder val beside train): every accuracy is that of training, "
+            + "and best.safetensors is the last epoch's"
+        ])
+    hasWordNetLabels = training.labelKind == .wordNet
     isGrey = training is IDXDataset
   }
 

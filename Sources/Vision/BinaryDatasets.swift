@@ -16,7 +16,7 @@ public struct IDXDataset: Dataset {
     let (shape, pixels) = try Self.read(images, rank: 3)
     (height, width) = (shape[1], shape[2])
     self.pixels = pixels
-    file = (images as NSString).lastPathComponent
+    file = images.lastPathComponent
     if let labels {
       let (count, values) = try Self.read(labels, rank: 1)
       guard count[0] == shape[0] else {
@@ -56,25 +56,42 @@ public struct IDXDataset: Dataset {
 
   /// Header: two zero bytes, 8 for bytes, the rank, then each extent in four bytes, the most significant first.
   private static func read(_ path: String, rank: Int) throws(DatasetError) -> (shape: [Int], values: [UInt8]) {
-    guard let file = gzopen(path, "rb") else { throw .malformed(path, reason: "cannot be read") }
+    let descriptor: Int32
+    do { descriptor = try openRegularFile(path).descriptor } catch {
+      throw .malformed(path, reason: "cannot be read: \(error.reason)")
+    }
+    guard let file = gzdopen(descriptor, "rb") else {
+      close(descriptor)
+      throw .malformed(path, reason: "cannot be read: out of memory")
+    }
     defer { gzclose(file) }
-    func next(_ count: Int) -> [UInt8]? {
+    /// The next bytes; `nil` where the file has fewer left.
+    func next(_ count: Int) throws(DatasetError) -> [UInt8]? {
       var (bytes, filled) = ([UInt8](), 0)
       // In pieces, so that a header that lies takes no memory.
       while filled < count {
         let piece = min(count - filled, 1 << 22)
         bytes += [UInt8](repeating: 0, count: piece)
         let got = bytes.withUnsafeMutableBytes { gzread(file, $0.baseAddress! + filled, UInt32(piece)) }
-        guard got == piece else { return nil }
+        if got != piece {
+          // An end in the middle of a compressed file, a wrong check sum, a disk that fails: what zlib says of it.
+          var code: Int32 = 0
+          let text = gzerror(file, &code).map { String(cString: $0) } ?? ""
+          guard code == Z_OK else {
+            let reason = text.split(separator: ":").last?.trimmingCharacters(in: .whitespaces) ?? "\(code)"
+            throw .malformed(path, reason: "cannot be uncompressed: \(reason)")
+          }
+          return nil
+        }
         filled += piece
       }
       return bytes
     }
-    guard let magic = next(4) else { throw .malformed(path, reason: "shorter than an IDX header") }
+    guard let magic = try next(4) else { throw .malformed(path, reason: "shorter than an IDX header") }
     guard magic[0] == 0, magic[1] == 0, magic[2] == 8, magic[3] == rank else {
       throw .malformed(path, reason: "not an IDX file of bytes with \(rank) axes: it starts with \(magic)")
     }
-    guard let extents = next(4 * rank) else { throw .malformed(path, reason: "shorter than an IDX header") }
+    guard let extents = try next(4 * rank) else { throw .malformed(path, reason: "shorter than an IDX header") }
     let shape = (0..<rank).map { axis in extents[4 * axis..<4 * axis + 4].reduce(0) { $0 << 8 | Int($1) } }
     var count = 1
     for extent in shape {
@@ -84,10 +101,12 @@ public struct IDXDataset: Dataset {
       }
       count = product
     }
-    guard let values = next(count) else {
+    guard let values = try next(count) else {
       throw .malformed(path, reason: "shorter than the \(count) bytes that its header asks for")
     }
-    guard next(1) == nil else { throw .malformed(path, reason: "longer than the \(count) bytes its header asks for") }
+    guard try next(1) == nil else {
+      throw .malformed(path, reason: "longer than the \(count) bytes its header asks for")
+    }
     return (shape, values)
   }
 }

@@ -1,16 +1,6 @@
 import Files
 import Foundation
 
-/// Extensions of files that are taken for images, as in torchvision; the content decides whether they are.
-private let imageExtensions: Set<String> = [
-  "jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp",
-]
-
-private func isImageName(_ name: String) -> Bool {
-  guard let dot = name.lastIndex(of: ".") else { return false }
-  return imageExtensions.contains(name[name.index(after: dot)...].lowercased())
-}
-
 /// A folder for each class, its images in it at any depth: torchvision's `ImageFolder`.
 public struct ImageFolder: Dataset {
   public let classNames: [String]?
@@ -20,47 +10,52 @@ public struct ImageFolder: Dataset {
   public let root: String
   private var paths: [String] = []
   private var labels: [Int] = []
-  /// Whether labels are ImageNet's indices.
-  public let hasWordNetLabels: Bool
-  private let labelKind: String
+  public let labelKind: LabelKind
+  public private(set) var warnings: [String] = []
 
   /// Opens a directory of class folders.
   /// - Parameters:
   ///   - part: a folder in the directory that holds the class folders; paths begin with it.
-  ///   - wordNetIndex: the index of each WordNet identifier, used if every folder is called by one.
+  ///   - wordNetIndex: the index of each WordNet identifier, used if every folder is called by one, alone or before a name
+  ///     (`n02085620-Chihuahua`).
   ///   - known: classes whose positions are the labels, if every folder is called like one.
-  /// - Throws: `DatasetError` where there are no folders or one of them holds no image.
+  ///   - takesMixed: whether folders are numbered where some are called like classes and others are not, with a warning.
+  /// - Throws: `DatasetError` where there are no folders, one of them holds no image, or some are called like classes and
+  ///   others are not.
   public init(
-    _ directory: String, part: String? = nil, wordNetIndex: [String: Int] = [:], classNames known: [String]? = nil
+    _ directory: String, part: String? = nil, wordNetIndex: [String: Int] = [:], classNames known: [String]? = nil,
+    takesMixed: Bool = false
   ) throws(DatasetError) {
     self.directory = directory
     let root = part.map { directory + "/" + $0 } ?? directory
     self.root = root
     let names = subdirectories(of: root)
     guard !names.isEmpty else { throw .empty(root) }
-    let areWordNet = names.allSatisfy { wordNetIndex[$0] != nil }
-    hasWordNetLabels = areWordNet
-    let positions = Dictionary((known ?? []).enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
-    let areKnown = !areWordNet && names.allSatisfy { positions[$0] != nil }
-    labelKind =
-      areWordNet ? "ImageNet's" : areKnown ? "the network's classes" : "positions of the sorted folder names"
+    let classes = try ClassLabels(
+      of: names, in: root, wordNetIndex: wordNetIndex, known: known ?? [], takesMixed: takesMixed)
+    labelKind = classes.kind
     classNames = names
     var empty: [String] = []
-    for (position, name) in names.enumerated() {
-      let found = Self.images(in: directory, part.map { $0 + "/" + name } ?? name)
-      if found.isEmpty { empty.append(name) }
-      paths += found
-      let label = areWordNet ? wordNetIndex[name] : areKnown ? positions[name] : position
-      labels += [Int](repeating: label ?? position, count: found.count)
+    var leftOut: [String: Int] = [:]
+    for (name, label) in zip(names, classes.labels) {
+      let found = ImageListing(directory, folder: part.map { $0 + "/" + name } ?? name, isDeep: true)
+      if found.paths.isEmpty { empty.append(name) }
+      paths += found.paths
+      labels += [Int](repeating: label, count: found.paths.count)
+      leftOut.merge(found.leftOut, uniquingKeysWith: +)
     }
-    guard empty.count < names.count else { throw .empty(root) }
+    if empty.count == names.count {
+      if let text = ImageListing.text(leftOut) { throw .otherKinds(root, found: text) }
+      throw .empty(root)
+    }
     guard empty.isEmpty else { throw .emptyClasses(root, names: empty) }
+    warnings = ImageListing.warnings(leftOut, in: root) + [classes.warning].compactMap { $0 }
   }
 
   public var count: Int { paths.count }
 
   public var summary: String {
-    "\(root): \(count) images in \(classNames?.count ?? 0) folders, labels are \(labelKind)"
+    "\(root): \(count) images in \(classNames?.count ?? 0) folders, labels are \(labelKind.rawValue)"
   }
 
   public func label(_ index: Int) -> Int? { labels[index] }
@@ -68,22 +63,13 @@ public struct ImageFolder: Dataset {
   public func path(_ index: Int) -> String { paths[index] }
 
   public func image(_ index: Int) throws -> Image { try Image(contentsOf: directory + "/" + paths[index]) }
-
-  /// Relative paths of the images below a folder, each folder's files before its folders, as Python's sorted `walk`.
-  private static func images(in root: String, _ folder: String, depth: Int = 0) -> [String] {
-    let names = entries(of: root + "/" + folder)
-    let folders = names.filter { isDirectory("\(root)/\(folder)/\($0)") }
-    let files = names.filter { isImageName($0) && !folders.contains($0) }.map { folder + "/" + $0 }
-    // A link to a folder above would never end.
-    guard depth < 16 else { return files }
-    return files + folders.flatMap { images(in: root, folder + "/" + $0, depth: depth + 1) }
-  }
 }
 
 /// Images in one folder, with labels from a file or none.
 public struct FlatFolder: Dataset {
   /// The directory.
   public let directory: String
+  public let warnings: [String]
   private let names: [String]
   private let labels: [Int]?
 
@@ -93,13 +79,18 @@ public struct FlatFolder: Dataset {
   /// - Throws: `DatasetError` where there is no image, or the labels do not fit.
   public init(_ directory: String, labels path: String? = nil) throws(DatasetError) {
     self.directory = directory
-    let names = entries(of: directory).filter { isImageName($0) && !isDirectory(directory + "/" + $0) }
+    let listing = ImageListing(directory, isDeep: false)
+    names = listing.paths
+    if names.isEmpty, let text = ImageListing.text(listing.leftOut) { throw .otherKinds(directory, found: text) }
     guard !names.isEmpty else { throw .empty(directory) }
-    self.names = names
-    labels = try path.map { path throws(DatasetError) in try Self.readLabels(path, count: names.count) }
+    warnings = ImageListing.warnings(listing.leftOut, in: directory)
+    let count = names.count
+    labels = try path.map { path throws(DatasetError) in try Self.readLabels(path, count: count) }
   }
 
   public var classNames: [String]? { nil }
+
+  public var labelKind: LabelKind { labels == nil ? .none : .given }
 
   public var count: Int { names.count }
 

@@ -11,6 +11,8 @@ public struct LimitedDataset: Dataset {
 
   public var count: Int { indices.count }
   public var classNames: [String]? { base.classNames }
+  public var labelKind: LabelKind { base.labelKind }
+  public var warnings: [String] { base.warnings }
   public func label(_ index: Int) -> Int? { base.label(indices[index]) }
   public func path(_ index: Int) -> String { base.path(indices[index]) }
   public func image(_ index: Int) throws -> Image { try base.image(indices[index]) }

@@ -8,16 +8,26 @@ import ModelZoo
 struct DataEvaluation {
   let options: ZooEval
   let classifier: Classifier
+  /// Whether the weights are those that come with the package.
+  let usesBox: Bool
 
   func run(_ directory: String) throws {
     let data = try openDataset(
-      directory, labels: options.labels, wordNetIndex: ImageNet.indexOfWordNetID, classNames: classifier.classNames
+      directory, labels: options.labels, wordNetIndex: ImageNet.indexOfWordNetID, classNames: classifier.classNames,
+      sortsLabels: options.sortsLabels
     ).limited(to: options.limit)
     try check(data, directory)
     if classifier.report == nil { Output.warn(Output.randomWeights) }
-    try Output.print("\(classifier.model) on \(data.summary)")
+    for warning in data.warnings { Output.warn(warning) }
+    if usesBox, !FashionMNIST.isPresent(in: directory) {
+      Output.warn(
+        "\(directory): not Fashion-MNIST, which the network in the box was trained on; --checkpoint names other weights"
+      )
+    }
+    try options.report.line("\(classifier.model) on \(data.summary)")
 
-    var rows = options.predictions == nil ? nil : PredictionsFile.header
+    StopSignal.listen()
+    var rows = PredictionsFile(classNames: classifier.classNames)
     var progress = ProgressLine(total: data.count)
     let evaluation = Evaluation(batchSize: options.batchSize)
     let summary = try evaluation(
@@ -27,11 +37,12 @@ struct DataEvaluation {
           done: update.done, seconds: update.seconds,
           notes: update.metrics.images > 0 ? [String(format: "Acc@1 %.2f %%", update.metrics.top1)] : [])
       },
-      onImage: rows == nil ? nil : { rows?.append(PredictionsFile.row($0)) },
+      onImage: options.predictions == nil ? nil : { rows.add(path: $0.path, label: $0.label, top: $0.top) },
       shouldStop: {
         options.strict ? $0.first.map { UnreadableImage(path: $0.path, reason: $0.reason) } : nil
-      })
+      }, isCancelled: { StopSignal.isRaised })
     progress.finish()
+    guard summary.isComplete else { throw try interrupted(summary, of: data.count, rows) }
 
     guard summary.images > 0 else {
       let reason = summary.failures.first.map { ": " + $0.reason } ?? ""
@@ -39,9 +50,37 @@ struct DataEvaluation {
         path: directory, reason: "none of the \(summary.failures.count) images could be read" + reason)
     }
     report(failures: summary.failures)
-    try Output.print(text(summary))
-    if let path = options.predictions, let rows { try writeAtomically(rows, to: path) }
-    if let path = options.results { try results(summary).write(to: path) }
+    try options.report.line(text(summary))
+    let doubt = doubt(about: data)
+    if let doubt { try options.report.line(doubt) }
+    if let path = options.predictions { try rows.write(to: path) }
+    if let path = options.resultsPath {
+      var results = results(summary)
+      results.labels = doubt ?? data.labelKind.rawValue
+      try results.write(to: path)
+    }
+    if !summary.failures.isEmpty { throw imagesLeftOut }
+  }
+
+  /// Keeps what was found before a signal came, and says so.
+  private func interrupted(_ summary: Evaluation.Summary, of total: Int, _ rows: PredictionsFile) throws -> ExitCode {
+    let metrics = summary.metrics
+    var line = "stopped after \(summary.images + summary.failures.count) of \(total) images"
+    if metrics.images > 0 { line += String(format: ", Acc@1 %.2f %% so far", metrics.top1) }
+    if let path = options.predictions, let part = try rows.writePart(of: path) {
+      line += "; their predictions are in \(part)"
+    }
+    Output.standardError(line)
+    return StopSignal.exitCode
+  }
+
+  /// Why the labels may not be those that the network learnt, for the last line that anybody reads.
+  private func doubt(about data: any Dataset) -> String? {
+    let (folders, classes) = (data.classNames?.count ?? 0, classifier.configuration.classes)
+    guard data.labelKind == .sorted, !options.sortsLabels, folders != classes else { return nil }
+    return
+      "the accuracy may mean nothing: no folder is called by a WordNet identifier or like a class of the network, so "
+      + "the labels are positions of the \(folders) sorted folder names, where the network has \(classes) classes"
   }
 
   /// Data that the network cannot be right on.

@@ -22,10 +22,10 @@ struct Explanation {
     return Self.aligned([Self.header] + rows + [sum])
   }
 
-  /// Writes the steps as a JSON array or as CSV, by the file's name.
+  /// Writes the steps as a JSON array, also to standard output (`-`), or as CSV, by the file's name.
   func write(to path: String) throws {
     switch ResultsFormat(path: path) {
-    case .csv:
+    case .csv?:
       let rows = steps.map { step in
         [
           step.layer, step.operations.joined(separator: " + "), step.outputShape.description,
@@ -41,8 +41,9 @@ struct Explanation {
           algorithm: step.algorithm?.rawValue, macs: step.multiplyAdds, seconds: step.seconds)
       }
       let encoder = JSONEncoder()
-      encoder.outputFormatting = [.prettyPrinted, .withoutEscapingSlashes]
-      try writeAtomically(String(decoding: encoder.encode(rows), as: UTF8.self) + "\n", to: path)
+      encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+      let text = String(decoding: try encoder.encode(rows), as: UTF8.self) + "\n"
+      if path == "-" { try Output.deliver(text) } else { try writeAtomically(text, to: path) }
     }
   }
 

@@ -9,21 +9,21 @@ struct ModelReport {
 
   func run() throws {
     let entry = try Zoo.entry(named: classifier.model)
-    try Output.print("\(classifier.model): \(title)")
-    if classifier.report == nil { try Output.print(Output.randomWeights) }
-    try Output.print()
+    try options.report.line("\(classifier.model): \(title)")
+    if classifier.report == nil { try options.report.line(Output.randomWeights) }
+    try options.report.line()
     try counts(entry)
     if options.explain { return try explain() }
     let speed = try measureSpeed()
-    try Output.print(
+    try options.report.line(
       "\nspeed         " + String(format: "%.1f images/s", speed.imagesPerSecond)
         + ", median of \(speed.batches) batches of \(options.batchSize), network alone, \(threads)")
-    try Output.print("memory        " + String(format: "%.0f MB at its peak", Output.peakMemoryMB))
+    try options.report.line("memory        " + String(format: "%.0f MB at its peak", Output.peakMemoryMB))
     if classifier.report == nil, classifier.configuration.head == .fastmpn { try squareRootError() }
     let blas = BLASInfo.current
-    try Output.print("BLAS          \(blas.library) \(blas.version), kernel \(blas.kernel)")
+    try options.report.line("BLAS          \(blas.library) \(blas.version), kernel \(blas.kernel)")
     if classifier.report == nil { try nextSteps(entry) }
-    if let path = options.results {
+    if let path = options.resultsPath {
       var results = Results(options: options, classifier: classifier)
       (results.imagesPerSecond, results.seconds) = (speed.imagesPerSecond, speed.seconds)
       try results.write(to: path)
@@ -32,9 +32,9 @@ struct ModelReport {
 
   private func explain() throws {
     let explanation = Explanation(steps: try classifier.profile(images))
-    try Output.print("\na batch of \(options.batchSize), \(threads)\n")
-    for line in explanation.lines { try Output.print(line) }
-    if let path = options.results { try explanation.write(to: path) }
+    try options.report.line("\na batch of \(options.batchSize), \(threads)\n")
+    for line in explanation.lines { try options.report.line(line) }
+    if let path = options.resultsPath { try explanation.write(to: path) }
   }
 
   private var images: Tensor<Float> {
@@ -62,8 +62,8 @@ struct ModelReport {
   /// Parameters and multiply-adds, beside what was published.
   private func counts(_ entry: ZooEntry) throws {
     let counts = classifier.counts
-    try Output.print("parameters    \(Output.grouped(counts.parameters))")
-    try Output.print("MACs          \(Output.grouped(counts.multiplyAdds)) (convolutions and classifier)")
+    try options.report.line("parameters    \(Output.grouped(counts.parameters))")
+    try options.report.line("MACs          \(Output.grouped(counts.multiplyAdds)) (convolutions and classifier)")
     for figures in entry.published {
       var parts: [String] = []
       if let top1 = figures.top1 { parts.append(String(format: "top-1 %.2f %%", top1)) }
@@ -72,8 +72,8 @@ struct ModelReport {
         parts.append(String(format: "%.1f M parameters", mega))
       }
       if let giga = figures.gigaMultiplyAdds { parts.append(String(format: "%.2f G MACs", giga)) }
-      try Output.print("published     \(parts.joined(separator: ", ")) — \(figures.source)")
-      if let remark = figures.remark { try Output.print("              \(remark)") }
+      try options.report.line("published     \(parts.joined(separator: ", ")) — \(figures.source)")
+      if let remark = figures.remark { try options.report.line("              \(remark)") }
     }
   }
 
@@ -110,7 +110,7 @@ struct ModelReport {
       return (sums.0 + (a - b) * (a - b), sums.1 + b * b)
     }
     let error = (difference / max(norm, .leastNormalMagnitude)).squareRoot()
-    try Output.print(
+    try options.report.line(
       "square root   \(operation.iterations) Newton–Schulz iterations are "
         + String(format: "%.0f %%", error * 100)
         + " away from the exact root (Frobenius norm, this network's features)")
@@ -118,14 +118,14 @@ struct ModelReport {
 
   private func nextSteps(_ entry: ZooEntry) throws {
     if let url = entry.checkpointURL {
-      try Output.print("\nThe authors' checkpoint: \(url)")
+      try options.report.line("\nThe authors' checkpoint: \(url)")
     } else if entry.configuration.family == .imageNet {
-      try Output.print("\nNo checkpoint of this network is published; your own will do.")
+      try options.report.line("\nNo checkpoint of this network is published; your own will do.")
     } else {
-      try Output.print(
+      try options.report.line(
         "\nNetworks of this kind are trained on CIFAR-10; any checkpoint with He et al.'s layout will do."
       )
     }
-    try Output.print("Evaluate it:  zoo-eval \(entry.name) --checkpoint FILE --data DIR")
+    try options.report.line("Evaluate it:  zoo-eval \(entry.name) --checkpoint FILE --data DIR")
   }
 }

@@ -31,6 +31,28 @@ struct Results: Encodable {
   var seconds: Double?
   var peakMemoryMB: Double
   var blas, blasKernel: String
+  /// What only JSON has: how labels came about, and the classes of images that were named one by one.
+  var labels: String?
+  var predictions: [ImagePrediction]?
+
+  /// The likeliest classes of an image.
+  struct ImagePrediction: Encodable {
+    struct Class: Encodable {
+      var index: Int
+      var name: String?
+      var probability: Float
+    }
+    var path: String
+    var classes: [Class]
+  }
+
+  /// The columns of a CSV file.
+  private static let columns = [
+    "model", "checkpoint", "data", "images", "failed", "top1", "top5", "correct1", "correct5", "loss", "parameters",
+    "macs", "imageSize", "batchSize", "threads", "imagesPerSecond", "seconds", "peakMemoryMB", "blas", "blasKernel",
+  ]
+  private static let header = columns.joined(separator: ",")
+  private var header: String { Self.header }
 
   init(options: ZooEval, classifier: Classifier) {
     model = classifier.model
@@ -43,19 +65,13 @@ struct Results: Encodable {
     (blas, blasKernel) = ("\(info.library) \(info.version)", info.kernel)
   }
 
-  /// Names and values in the order of the columns.
+  /// Values in the order of the columns.
   private var fields: [(name: String, value: (any Encodable)?)] {
-    [
-      ("model", model), ("checkpoint", checkpoint), ("data", data), ("images", images),
-      ("failed", failed),
-      ("top1", top1), ("top5", top5), ("correct1", correct1), ("correct5", correct5),
-      ("loss", loss),
-      ("parameters", parameters), ("macs", macs), ("imageSize", imageSize),
-      ("batchSize", batchSize),
-      ("threads", threads), ("imagesPerSecond", imagesPerSecond), ("seconds", seconds),
-      ("peakMemoryMB", peakMemoryMB),
-      ("blas", blas), ("blasKernel", blasKernel),
+    let values: [(any Encodable)?] = [
+      model, checkpoint?.withBytesShown, data?.withBytesShown, images, failed, top1, top5, correct1, correct5, loss,
+      parameters, macs, imageSize, batchSize, threads, imagesPerSecond, seconds, peakMemoryMB, blas, blasKernel,
     ]
+    return Array(zip(Self.columns, values))
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -67,18 +83,38 @@ struct Results: Encodable {
         try object.encodeNil(forKey: Key(name))
       }
     }
+    if let labels { try object.encode(labels, forKey: Key("labels")) }
+    if let predictions { try object.encode(predictions, forKey: Key("predictions")) }
   }
 
+  /// Writes the result: as JSON to standard output (`-`) or a file, or as a row of a CSV file.
   func write(to path: String) throws {
-    switch ResultsFormat(path: path) {
-    case .csv:
-      let row = fields.map { csvField($0.value.map { "\($0)" } ?? "") }.joined(separator: ",")
-      try writeAtomically(fields.map(\.name).joined(separator: ",") + "\n" + row + "\n", to: path)
-    default:
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.prettyPrinted, .withoutEscapingSlashes]
-      try writeAtomically(String(decoding: encoder.encode(self), as: UTF8.self) + "\n", to: path)
+    if path == "-" { return try Output.deliver(try json()) }
+    guard ResultsFormat(path: path) == .csv else { return try writeAtomically(try json(), to: path) }
+    let row = fields.map { csvField($0.value.map { "\($0)" } ?? "") }.joined(separator: ",")
+    let table = try Self.checkTable(path)
+    try writeAtomically((table ?? header + "\n") + row + "\n", to: path)
+  }
+
+  /// The rows of a CSV file to which another can be added; `nil` where there is none yet.
+  /// - Throws: `UsageError` where the file is something else.
+  @discardableResult
+  static func checkTable(_ path: String) throws -> String? {
+    guard fileKind(path) == .regular else { return nil }
+    let text = String(decoding: try readFile(path, limit: 1 << 28), as: UTF8.self)
+    guard !text.isEmpty else { return nil }
+    guard text.prefix(while: { !$0.isNewline }) == header else {
+      throw UsageError(
+        "--results \(path): is there already, but is no table of results to add a row to; its first line must be \(header)"
+      )
     }
+    return text.last?.isNewline == true ? text : text + "\n"
+  }
+
+  private func json() throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
   }
 
   private struct Key: CodingKey {
@@ -87,24 +123,5 @@ struct Results: Encodable {
     init(_ name: String) { stringValue = name }
     init?(stringValue: String) { self.init(stringValue) }
     init?(intValue: Int) { nil }
-  }
-}
-
-/// The rows of `--predictions`.
-enum PredictionsFile {
-  static let header =
-    "path,label," + (1...5).map { "class\($0),probability\($0)" }.joined(separator: ",") + "\n"
-
-  /// Networks with fewer than five classes leave the last columns empty.
-  static func row(_ image: Evaluation.ImageResult) -> String {
-    var fields = [csvField(image.path), image.label.map(String.init) ?? ""]
-    for rank in 0..<5 {
-      guard rank < image.top.count else {
-        fields += ["", ""]
-        continue
-      }
-      fields += ["\(image.top[rank].index)", String(format: "%.6f", image.top[rank].probability)]
-    }
-    return fields.joined(separator: ",") + "\n"
   }
 }

@@ -18,6 +18,9 @@ struct ZooEval: ParsableCommand {
       The five likeliest classes of single images:
         zoo-eval resnet50-fastmpn --checkpoint fastmpn50.pth.tar cat.jpg dog.png
 
+      A network that zoo-train made, whose file says what it is; the result for another program:
+        zoo-eval --checkpoint runs/resnet20/best.safetensors --data DIR --json
+
       Networks that come with this package, on Fashion-MNIST's test images (Debian: dataset-fashion-mnist):
         zoo-eval resnet20-fastmpn
 
@@ -26,12 +29,16 @@ struct ZooEval: ParsableCommand {
 
       Checkpoints may be PyTorch's (.pth, .pth.tar, .th), MindSpore's (.ckpt) or safetensors; the content decides. DATA \
       may hold a folder for each class, images without labels (see --labels), Fashion-MNIST's or MNIST's IDX files, or \
-      CIFAR-10's binary files.
+      CIFAR-10's binary files. Class folders are recognised by WordNet identifiers or the network's class names.
+
+      The exit status is 0 if all went well, 1 for an error, 2 if images could not be read and were left out, 64 for a \
+      mistake in the command, 128 and the signal's number after an interruption.
       """)
 
   @Argument(
     help: ArgumentHelp(
-      "A network's name, for example resnet50-fastmpn; --list shows all.", valueName: "model"))
+      "A network's name, for example resnet50-fastmpn; --list shows all. A checkpoint that says what it is needs none.",
+      valueName: "model"))
   var model: String?
 
   @Argument(help: ArgumentHelp("Images to classify.", valueName: "image"), completion: .file())
@@ -75,16 +82,35 @@ struct ZooEval: ParsableCommand {
       valueName: "name"), transform: CovarianceNormalization.init(_:))
   var normalization: CovarianceNormalization?
 
-  @Option(help: ArgumentHelp("Write each image's five likeliest classes.", valueName: "file.csv"))
+  @Option(
+    help: ArgumentHelp(
+      "Write each image's five likeliest classes; - is standard output.",
+      discussion: #"Bytes of a file's name that are not UTF-8 stand there as \xE9."#, valueName: "file.csv"),
+    completion: .file())
   var predictions: String?
 
   @Option(
     help: ArgumentHelp(
-      "Write the result, or with --explain the steps, as JSON or CSV by the file's name.", valueName: "file"))
+      "Write the result, or with --explain the steps, as JSON or CSV by the file's name; - is JSON on standard output.",
+      discussion: "A CSV file that is there already gets another row, so that many networks make one table.",
+      valueName: "file"), completion: .file())
   var results: String?
+
+  @Flag(help: "Write the result as JSON to standard output, and nothing else there: --results -.")
+  var json = false
 
   @Flag(help: "Stop at the first image that cannot be read.")
   var strict = false
+
+  @Flag(
+    name: .customLong("sorted-labels"),
+    help: "Number the class folders in the order of their names, whatever they are called.")
+  var sortsLabels = false
+
+  @Flag(
+    name: .customLong("random-weights"),
+    help: "Use random weights, which serve to measure speed, even where others come with the package.")
+  var usesRandomWeights = false
 
   @Flag(
     help: ArgumentHelp(
@@ -113,27 +139,27 @@ struct ZooEval: ParsableCommand {
   @Option(help: "How to list them: table, json or markdown.")
   var format = ListFormat.table
 
+  /// Where results go: the file, `-`, or nowhere.
+  var resultsPath: String? { json ? "-" : results }
+
+  /// Lines for a person: on standard output, unless a program reads that.
+  var report: Report { Report(usesStandardError: resultsPath == "-" || predictions == "-") }
+
   func validate() throws {
     if list {
       guard model == nil else { throw ValidationError("--list takes no model") }
       return
     }
-    guard model != nil else {
+    guard model != nil || checkpoint != nil else {
       throw ValidationError("name a model, for example resnet50-fastmpn, or use --list")
-    }
-    for (name, value) in [
-      ("--batch-size", requestedBatchSize), ("--threads", threads), ("--limit", limit),
-      ("--iterations", iterations),
-    ] {
-      if let value, value < 1 { throw ValidationError("\(name) must be at least 1, not \(value)") }
     }
     for (name, value, most) in [
       ("--batch-size", requestedBatchSize, 4096), ("--threads", threads, 1024), ("--iterations", iterations, 100),
+      ("--limit", limit, Int.max),
     ] {
-      if let value, value > most { throw ValidationError("\(name) must be at most \(most), not \(value)") }
-    }
-    if let predictions, predictions == results {
-      throw ValidationError("--predictions and --results are the same file: \(predictions)")
+      guard let value else { continue }
+      if value < 1 { throw ValidationError("\(name) must be at least 1, not \(value)") }
+      if value > most { throw ValidationError("\(name) must be at most \(most), not \(value)") }
     }
     guard !explain || (images.isEmpty && data == nil) else {
       throw ValidationError("--explain takes no images and no --data")
@@ -141,95 +167,117 @@ struct ZooEval: ParsableCommand {
     guard images.isEmpty || data == nil else {
       throw ValidationError("give images or --data, not both")
     }
-    guard predictions == nil || data != nil else {
-      throw ValidationError("--predictions needs --data")
+    // With a checkpoint the first argument may be an image.
+    guard predictions == nil || data != nil || !images.isEmpty || (checkpoint != nil && model != nil && !explain) else {
+      throw ValidationError("--predictions needs images or --data")
     }
-    guard labels == nil || data != nil else { throw ValidationError("--labels needs --data") }
-    if !images.isEmpty, results != nil {
-      throw ValidationError("--results needs --data, or no images at all")
+    for (isGiven, name) in [
+      (labels != nil, "--labels"), (limit != nil, "--limit"), (sortsLabels, "--sorted-labels"),
+    ] where isGiven && data == nil {
+      throw ValidationError("\(name) needs --data")
     }
-    if let results, ResultsFormat(path: results) == nil {
-      throw ValidationError("--results must end in .json or .csv: \(results)")
+    guard !usesRandomWeights || checkpoint == nil else {
+      throw ValidationError("--random-weights and --checkpoint exclude each other")
+    }
+    guard !json || results == nil else { throw ValidationError("--json is --results -; give one of them") }
+    guard resultsPath != "-" || predictions != "-" else {
+      throw ValidationError("--predictions and the results cannot both go to standard output")
+    }
+    if let predictions, let results, predictions != "-", isSameFile(predictions, results) {
+      throw ValidationError("--predictions and --results are the same file: \(predictions)")
+    }
+    if let results, results != "-", ResultsFormat(path: results) == nil {
+      throw ValidationError("--results must end in .json or .csv, or be -: \(results)")
     }
   }
 
   func run() throws {
     if list { return try Output.deliver(ModelList(format).text) }
-    guard let model else { return }
-    let options = withNetworkInTheBox(model)
-    try options.run(model, isInTheBox: options.checkpoint != checkpoint)
-  }
-
-  /// These options with the network in the box as the checkpoint, where there is one that fits the data and no other is
-  /// named; without data on Fashion-MNIST's test images, where they are installed.
-  private func withNetworkInTheBox(_ model: String) -> ZooEval {
-    guard checkpoint == nil, images.isEmpty, !explain, let box = Zoo.checkpointInTheBox(model) else { return self }
-    if let data, !FashionMNIST.isPresent(in: data) { return self }
     var options = self
-    options.checkpoint = box
-    if data == nil, FashionMNIST.isInstalled { options.data = FashionMNIST.directory }
-    return options
+    let model = try options.resolveModel()
+    guard options.predictions == nil || options.data != nil || !options.images.isEmpty else {
+      throw UsageError("--predictions needs images or --data")
+    }
+    let box = try options.useBox(model)
+    try options.run(model, box)
   }
 
-  /// - Parameter isInTheBox: whether the weights are the network in the box, which is said once nothing is wrong.
-  private func run(_ model: String, isInTheBox: Bool) throws {
+  /// The network's name: the first argument, or what the checkpoint says, in which case that argument is an image.
+  private mutating func resolveModel() throws -> String {
+    if let model, checkpoint == nil || (try? Zoo.entry(named: model)) != nil || fileKind(model) == nil {
+      return model
+    }
+    guard let checkpoint else { return "" }
+    guard let found = try Zoo.model(ofCheckpoint: checkpoint) else {
+      throw UsageError("\(checkpoint): does not say which network it is; name the model before it")
+    }
+    if let model { images.insert(model, at: 0) }
+    guard images.isEmpty || data == nil else { throw UsageError("give images or --data, not both") }
+    return found
+  }
+
+  /// Where weights of the network come with the package and no others are named, those; without images or data on
+  /// Fashion-MNIST's test images, where they are installed.
+  private mutating func useBox(_ model: String) throws -> String? {
+    guard checkpoint == nil, !usesRandomWeights, let box = try Zoo.checkpointInTheBox(model) else { return nil }
+    checkpoint = box
+    if data == nil, images.isEmpty, !explain, FashionMNIST.isInstalled { data = FashionMNIST.directory }
+    return box
+  }
+
+  /// - Parameter box: the weights that come with the package, if it is those, which is said once nothing is wrong.
+  private func run(_ model: String, _ box: String?) throws {
     if let threads { WorkerPool.shared.width = threads }
     Output.checkBuild()
     if let warning = BLASInfo.current.warning { Output.warn(warning) }
-    for path in [predictions, results].compactMap({ $0 }) { try checkWritable(path) }
+    try OutputFiles(self).check()
     if normalization != nil, try Zoo.entry(named: model).configuration.head == .gap {
       throw UsageError("--normalization is for networks with a covariance head; \(model) has none")
     }
     let classifier = try Classifier(
-      model, checkpoint: checkpoint, iterations: iterations, normalization: normalization, algorithm: algorithm,
-      isBatchInvariant: batchInvariant)
+      model, checkpoint: checkpoint, iterations: iterations, normalization: normalization,
+      randomSeed: checkpoint == nil ? 0 : nil, algorithm: algorithm, isBatchInvariant: batchInvariant)
     let makesIterations = if case .newtonSchulz = classifier.configuration.normalization { true } else { false }
     if iterations != nil, !makesIterations {
       throw UsageError("--iterations is for Fast-MPN networks; \(model) has no Newton–Schulz iterations")
     }
-    if isInTheBox {
-      try Output.print("weights: the network in the box, trained on Fashion-MNIST")
-      if data == nil {
-        Output.standardError(
-          "note: Fashion-MNIST, which this network is for, is not installed (Debian: dataset-fashion-mnist)")
-      }
-    }
+    if box != nil { try sayBox() }
     for warning in classifier.report?.warnings ?? [] { Output.warn(warning) }
     if let iterations, classifier.report != nil, iterations != 5 {
       Output.warn("\(iterations) Newton–Schulz iterations: a network is trained with its own number, usually 5")
     }
     if !images.isEmpty {
-      try classify(classifier)
+      try ImageClassification(options: self, classifier: classifier).run()
     } else if let data {
-      try DataEvaluation(options: self, classifier: classifier).run(data)
+      try DataEvaluation(options: self, classifier: classifier, usesBox: box != nil).run(data)
     } else {
       try ModelReport(options: self, classifier: classifier).run()
+      if box == nil, checkpoint != nil, !explain {
+        Output.standardError("note: no accuracy without images: name a directory with --data, or images")
+      }
     }
   }
 
-  /// Prints the likeliest classes of each image.
-  private func classify(_ classifier: Classifier) throws {
-    if classifier.report == nil { Output.warn(Output.randomWeights) }
-    var failed = false
-    for path in images {
-      do {
-        let predictions = try classifier.classify(contentsOf: path)
-        try Output.print(path)
-        for prediction in predictions {
-          try Output.print(
-            "  " + Output.percent(Double(prediction.probability) * 100)
-              + "  \(prediction.index)  \(prediction.name)")
-        }
-      } catch let error as OutputError {
-        throw error
-      } catch {
-        Output.fail("\(error)")
-        failed = true
-        if strict { break }
-      }
+  private func sayBox() throws {
+    try report.line("weights: the network in the box, trained on Fashion-MNIST")
+    if data == nil, images.isEmpty, !explain {
+      Output.standardError(
+        "note: Fashion-MNIST, which this network is for, is not installed (Debian: dataset-fashion-mnist)")
     }
-    if failed { throw ExitCode(1) }
   }
 }
 
 extension ConvolutionAlgorithm: ExpressibleByArgument {}
+
+/// Lines for a person.
+struct Report {
+  /// Whether standard output belongs to a program.
+  let usesStandardError: Bool
+
+  func line(_ text: String = "") throws(OutputError) {
+    if usesStandardError { Output.standardError(text) } else { try Output.print(text) }
+  }
+}
+
+/// The status of a run in which images could not be read and were left out.
+let imagesLeftOut = ExitCode(2)

@@ -204,7 +204,8 @@ func writeNetwork(
   }
 
   @Test func `A plan that gives a checkpoint's pages back leaves the network as it was`() throws {
-    let path = try #require(Zoo.checkpointInTheBox("resnet20-fastmpn"))
+    let found = try Zoo.checkpointInTheBox("resnet20-fastmpn")
+    let path = try #require(found)
     let entry = try Zoo.entry(named: "resnet20-fastmpn")
     let (network, report) = try ResNet<Float>.load(entry.configuration, from: path)
     let before = network.tensors.map { $0.tensor.copy().scalars }

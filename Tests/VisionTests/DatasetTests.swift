@@ -4,10 +4,10 @@ import TestSupport
 import Testing
 import Vision
 
-private let pictures = Bundle.module.url(forResource: "Resources", withExtension: nil)!
+let pictures = Bundle.module.url(forResource: "Resources", withExtension: nil)!
 
 /// A directory that goes away with the test.
-private final class Scratch {
+final class Scratch {
   let url = FileManager.default.temporaryDirectory.appending(path: "covpool-\(UUID())")
   var path: String { url.path }
 
@@ -24,12 +24,12 @@ private final class Scratch {
   deinit { try? FileManager.default.removeItem(at: url) }
 }
 
-private func idx(_ shape: [Int], _ values: [UInt8]) -> [UInt8] {
+func idx(_ shape: [Int], _ values: [UInt8]) -> [UInt8] {
   [0, 0, 8, UInt8(shape.count)] + shape.flatMap { n in (0..<4).map { UInt8(truncatingIfNeeded: n >> (24 - 8 * $0)) } }
     + values
 }
 
-private func writeGzip(_ bytes: [UInt8], to path: String) {
+func writeGzip(_ bytes: [UInt8], to path: String) {
   let file = gzopen(path, "wb")
   gzwrite(file, bytes, UInt32(bytes.count))
   gzclose(file)
@@ -53,9 +53,21 @@ private func writeGzip(_ bytes: [UInt8], to path: String) {
     let folder = Scratch()
     try folder.copy("small.jpg", to: "n02123045/a.jpg")
     #expect(try openDataset(folder.path, wordNetIndex: index).label(0) == 281)
+    #expect(try openDataset(folder.path, wordNetIndex: index).labelKind == .wordNet)
+    try folder.copy("small.jpg", to: "n01440764-tench/a.jpg")
+    let named = try openDataset(folder.path, wordNetIndex: index)
+    #expect((0..<2).map(named.label) == [0, 281] && named.labelKind == .wordNet)
     try folder.copy("small.jpg", to: "cat/a.jpg")
-    let data = try openDataset(folder.path, wordNetIndex: index)
-    #expect((0..<2).map(data.label) == [0, 1])
+    let error = #expect(throws: DatasetError.self) { try openDataset(folder.path, wordNetIndex: index) }
+    #expect(
+      error?.description.contains(
+        "2 of 3 folders are called by WordNet identifiers of ImageNet's classes, but not 'cat'")
+        == true)
+    // Who means it says so; training takes its own folders, with a warning.
+    let sorted = try openDataset(folder.path, wordNetIndex: index, sortsLabels: true)
+    #expect((0..<3).map(sorted.label) == [0, 1, 2] && sorted.labelKind == .sorted && sorted.warnings.isEmpty)
+    let training = try openDataset(folder.path, split: .train, wordNetIndex: index)
+    #expect((0..<3).map(training.label) == [0, 1, 2] && training.warnings.count == 1)
   }
 
   @Test func `A directory of splits is entered`() throws {

@@ -13,7 +13,6 @@ private struct Row: Decodable, Sendable, CustomStringConvertible {
   var description: String { file }
 }
 
-private let pictures = Bundle.module.url(forResource: "Resources", withExtension: nil)!
 private let rows = (try? golden("pictures", in: .module, as: [Row].self)) ?? []
 
 /// Data beside the repository that users do not have.

@@ -24,10 +24,11 @@ import Testing
     let text = try scratch.read("p.csv")
     #expect(
       text.hasPrefix(
-        "path,label,class1,probability1,class2,probability2,class3,probability3,class4,probability4,class5,probability5\n"
+        "path,label,class1,probability1,class2,probability2,class3,probability3,class4,probability4,class5,probability5,"
+          + "label_name,name1,name2,name3,name4,name5\n"
       ))
     let rows = rows(text)
-    #expect(rows.count == 23 && rows[7][0] == "test_batch.bin#7" && rows[7][1] == "7")
+    #expect(rows.count == 23 && rows[7][0] == "test_batch.bin#7" && rows[7][1] == "7" && rows[7][12] == "horse")
     // The same through the library, one image at a time.
     let classifier = try Classifier("resnet20", checkpoint: checkpoint)
     let data = try openDataset(scratch.path + "/data")
@@ -35,6 +36,7 @@ import Testing
     for (index, row) in rows.enumerated() {
       let predictions = try classifier.classify(data.image(index))
       #expect(predictions.map { "\($0.index)" } == [2, 4, 6, 8, 10].map { row[$0] })
+      #expect(predictions.map(\.name) == Array(row[13...]))
       for (rank, prediction) in predictions.enumerated() {
         #expect(abs(Double(prediction.probability) - (Double(row[3 + 2 * rank]) ?? -1)) < 1e-5)
         #expect(row[3 + 2 * rank].count == 8)  // 0.123456
@@ -120,7 +122,7 @@ import Testing
     let run = try zooEval(
       arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], "--results", scratch.path + "/r.json",
       "--predictions", scratch.path + "/p.csv")
-    #expect(run.status == 0)
+    #expect(run.status == 2)  // images were left out
     #expect(run.errorLines.count == 6 && run.errorLines[0].contains("6 of the images could not be read"))
     #expect(run.errorLines[1].contains("b/0.jpg") && run.errorLines[1].contains("empty"))
     #expect(run.errorLines[5].contains("2 more"))
@@ -147,6 +149,7 @@ import Testing
     let lines = try scratch.read("r.csv").split(separator: "\n")
     #expect(lines.count == 2 && lines[0].hasPrefix("model,checkpoint,data,images,"))
     #expect(lines[1].split(separator: ",")[3] == "5")
+    #expect(run.output.contains("5 of them from 5 of 10 classes"))
   }
 
   @Test func `Without a checkpoint it says so and reports what is true all the same`() throws {
@@ -172,7 +175,9 @@ import Testing
     #expect(run.status == 0 && lines.count == 6 && lines[0] == picture)
     let best = try Classifier("resnet20", checkpoint: checkpoint).classify(contentsOf: picture)[0]
     #expect(lines[1].hasSuffix("\(best.index)  \(best.name)"))
-    #expect(try zooEval("resnet20", "--checkpoint", checkpoint, picture, "/nowhere.jpg").status == 1)
+    #expect(try zooEval("resnet20", "--checkpoint", checkpoint, picture, "/nowhere.jpg").status == 2)
+    #expect(try zooEval("resnet20", "--checkpoint", checkpoint, picture, "/nowhere.jpg", "--strict").status == 1)
+    #expect(try zooEval("resnet20", "--checkpoint", checkpoint, "/nowhere.jpg").status == 1)
     // No result is an error for a single image too.
     let fastMPN = try scratch.writeNetwork("fastmpn.safetensors", .fastmpn)
     let failed = try zooEval(

@@ -41,7 +41,7 @@ import Testing
     #expect(try zooEval("resnet20", "--explain", "--batch-size", "1", "--results", scratch.path + "/s.csv").status == 0)
     let lines = try scratch.read("s.csv").split(separator: "\n")
     #expect(lines.first == "layer,operations,output,algorithm,macs,seconds")
-    #expect(lines.count > 20 && lines[1].hasPrefix("conv1,Convolution2d + BatchNormalization + ReLU,\"[16, 32, 32]\","))
+    #expect(lines.count > 20 && lines[1].hasPrefix("conv1,Convolution2d + BatchNormalization + ReLU,\"[16, 28, 28]\","))
   }
 
   @Test func `What cannot be explained is a mistake of usage`() throws {

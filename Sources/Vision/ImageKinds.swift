@@ -1,0 +1,73 @@
+import Files
+
+/// Kinds of pictures by the names of their files; what a file is its content decides.
+enum ImageKinds {
+  /// Extensions of the kinds that are read.
+  static let readable: Set<String> = ["jpg", "jpeg", "jpe", "jfif", "png"]
+  /// The kinds that are read, for messages.
+  static let readableText = "JPEG and PNG"
+  /// Extensions of kinds that other programs take for images and that are not read.
+  static let others: Set<String> = [
+    "ppm", "pgm", "pbm", "pnm", "bmp", "tif", "tiff", "gif", "webp", "heic", "heif", "avif", "jp2", "jxl", "tga", "ico",
+    "dng", "cr2", "nef", "arw",
+  ]
+
+  /// What follows a name's last dot, in lower case.
+  static func fileExtension(_ name: String) -> String {
+    guard let dot = name.utf8.lastIndex(of: UInt8(ascii: ".")) else { return "" }
+    return String(name[name.utf8.index(after: dot)...]).lowercased()
+  }
+
+  static func isReadable(_ name: String) -> Bool { readable.contains(fileExtension(name)) }
+}
+
+/// Whether a file of this name, in the directory of a data set, holds images or labels of it.
+package func isDataFile(_ name: String) -> Bool {
+  ImageKinds.isReadable(name) || name.hasSuffix(".bin") || name.contains("-ubyte") || name == "batches.meta.txt"
+}
+
+/// The images below a folder, and those of kinds that are not read.
+struct ImageListing {
+  /// Paths below the root, each folder's files before its folders, as Python's sorted `walk`.
+  private(set) var paths: [String] = []
+  /// How many files of each extension are left out.
+  private(set) var leftOut: [String: Int] = [:]
+  /// Real folders that were looked into, so that links that lead back to one end there.
+  private var visited: Set<FileIdentity> = []
+
+  /// Lists a folder below `root`, or `root` itself.
+  /// - Parameter isDeep: whether folders in it are entered.
+  init(_ root: String, folder: String? = nil, isDeep: Bool) {
+    if let identity = fileIdentity(root) { visited.insert(identity) }
+    add(root, folder, isDeep: isDeep)
+  }
+
+  private mutating func add(_ root: String, _ folder: String?, isDeep: Bool) {
+    let (place, prefix) = (folder.map { root + "/" + $0 } ?? root, folder.map { $0 + "/" } ?? "")
+    if folder != nil {
+      guard let identity = fileIdentity(place), visited.insert(identity).inserted else { return }
+    }
+    var folders: [String] = []
+    for name in entries(of: place) {
+      if isDirectory(place + "/" + name) {
+        folders.append(name)
+      } else if ImageKinds.isReadable(name) {
+        paths.append(prefix + name)
+      } else if ImageKinds.others.contains(ImageKinds.fileExtension(name)) {
+        leftOut[ImageKinds.fileExtension(name), default: 0] += 1
+      }
+    }
+    guard isDeep else { return }
+    for name in folders { add(root, prefix + name, isDeep: true) }
+  }
+
+  /// `3 .bmp, 1 .tiff`; `nil` where nothing is left out.
+  static func text(_ leftOut: [String: Int]) -> String? {
+    leftOut.isEmpty ? nil : leftOut.sorted { $0.key < $1.key }.map { "\($0.value) .\($0.key)" }.joined(separator: ", ")
+  }
+
+  /// What the user is told of what is left out.
+  static func warnings(_ leftOut: [String: Int], in place: String) -> [String] {
+    text(leftOut).map { ["\(place): left out: \($0) (\(ImageKinds.readableText) are read)"] } ?? []
+  }
+}

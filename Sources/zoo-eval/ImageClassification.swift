@@ -1,0 +1,62 @@
+import ArgumentParser
+import Console
+import Files
+import ModelZoo
+
+/// `zoo-eval MODEL IMAGE...`: the likeliest classes of each image.
+struct ImageClassification {
+  let options: ZooEval
+  let classifier: Classifier
+
+  func run() throws {
+    if classifier.report == nil { Output.warn(Output.randomWeights) }
+    var rows = PredictionsFile(classNames: classifier.classNames)
+    var found: [Results.ImagePrediction] = []
+    var failures = 0
+    let start = ContinuousClock.now
+    for path in options.images {
+      do {
+        let predictions = try classifier.classify(contentsOf: path)
+        try show(path, predictions)
+        rows.add(path: path, label: nil, top: predictions.map { ($0.index, $0.probability) })
+        found.append(entry(path, predictions))
+      } catch let error as OutputError {
+        throw error
+      } catch {
+        Output.fail("\(error)")
+        failures += 1
+        if options.strict { throw ExitCode.failure }
+        // A network that has no result for an image is not a file that cannot be read.
+        guard error is ImageError else { throw ExitCode.failure }
+      }
+    }
+    guard !found.isEmpty else { throw ExitCode.failure }
+    if let path = options.predictions { try rows.write(to: path) }
+    if let path = options.resultsPath {
+      var results = Results(options: options, classifier: classifier)
+      (results.images, results.failed, results.predictions) = (found.count, failures, found)
+      let seconds = (ContinuousClock.now - start) / .seconds(1)
+      (results.seconds, results.imagesPerSecond) = (seconds, Double(found.count) / max(seconds, 1e-9))
+      try results.write(to: path)
+    }
+    if failures > 0 { throw imagesLeftOut }
+  }
+
+  private func show(_ path: String, _ predictions: [Prediction]) throws {
+    try options.report.line(path)
+    for prediction in predictions {
+      try options.report.line(
+        "  " + Output.percent(Double(prediction.probability) * 100) + "  \(prediction.index)  \(prediction.name)")
+    }
+  }
+
+  private func entry(_ path: String, _ predictions: [Prediction]) -> Results.ImagePrediction {
+    Results.ImagePrediction(
+      path: path.withBytesShown,
+      classes: predictions.map { prediction in
+        let names = classifier.classNames
+        let name = names.flatMap { $0.indices.contains(prediction.index) ? $0[prediction.index] : nil }
+        return Results.ImagePrediction.Class(index: prediction.index, name: name, probability: prediction.probability)
+      })
+  }
+}

@@ -1,0 +1,40 @@
+import Console
+import Files
+import ModelZoo
+
+/// The files that a command would write, looked at before work begins.
+struct OutputFiles {
+  private let outputs: [(option: String, path: String)]
+  private let inputs: [(option: String, path: String)]
+  private let data: String?
+  private let results: String?
+
+  init(_ options: ZooEval) {
+    func named(_ option: String, _ path: String?) -> [(option: String, path: String)] {
+      path.map { [(option, $0)] } ?? []
+    }
+    outputs = (named("--predictions", options.predictions) + named("--results", options.results)).filter {
+      $0.path != "-"
+    }
+    inputs =
+      named("--checkpoint", options.checkpoint) + named("--labels", options.labels)
+      + options.images.map { ("an image", $0) }
+    (data, results) = (options.data, options.explain ? nil : options.results)
+  }
+
+  /// - Throws: `UsageError` where an output is an input too, `FileError` where it could not be written.
+  func check() throws {
+    for output in outputs {
+      if let input = inputs.first(where: { isSameFile($0.path, output.path) }) {
+        throw UsageError("\(output.option) and \(input.option) are the same file: \(output.path)")
+      }
+      if let data, fileKind(output.path) == .regular, isSameFile(output.path.parentDirectory, data),
+        isDataFile(output.path.lastPathComponent)
+      {
+        throw UsageError("\(output.option) would overwrite a file of the data: \(output.path)")
+      }
+      try checkWritable(output.path)
+    }
+    if let results, ResultsFormat(path: results) == .csv { try Results.checkTable(results) }
+  }
+}
