@@ -1,7 +1,7 @@
 # `make demo` and `make test` need a Swift toolchain and nothing else: the C libraries are installed where they are missing.
 
 SWIFT ?= swift
-LIBRARIES = libopenblas-dev liblapacke-dev libturbojpeg0-dev libpng-dev zlib1g-dev
+LIBRARIES = libopenblas-dev liblapacke-dev libjpeg-dev libwebp-dev zlib1g-dev
 
 .PHONY: demo test libraries data format benchmark roots peers
 

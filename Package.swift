@@ -5,7 +5,6 @@ import PackageDescription
 let systemLibraries: [Target] = [
   .systemLibrary(
     name: "COpenBLAS", path: "Modules/COpenBLAS", providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),
-  .systemLibrary(name: "CTurboJPEG", path: "Modules/CTurboJPEG", providers: [.apt(["libturbojpeg0-dev"])]),
   .systemLibrary(name: "CZlib", path: "Modules/CZlib", providers: [.apt(["zlib1g-dev"])]),
 ]
 
@@ -18,8 +17,10 @@ let libraries: [Target] = [
   .target(name: "CovariancePooling", dependencies: ["NeuralNetworks", "Tensors", "LinearAlgebra", "Kernels"]),
   .target(name: "Inference", dependencies: ["Tensors", "LinearAlgebra", "Kernels"]),
   .target(name: "Checkpoints", dependencies: ["Tensors", "Files", "CZlib"]),
-  .target(name: "PNGReading", linkerSettings: [.linkedLibrary("png")]),
-  .target(name: "Vision", dependencies: ["Tensors", "Files", "CTurboJPEG", "PNGReading", "CZlib"]),
+  .target(
+    name: "ImageReading",
+    linkerSettings: ["jpeg", "webpdemux", "webp", "z"].map { .linkedLibrary($0) }),
+  .target(name: "Vision", dependencies: ["Tensors", "Files", "ImageReading", "CZlib"]),
   .target(
     name: "ModelZoo",
     dependencies: ["NeuralNetworks", "CovariancePooling", "Inference", "Checkpoints", "Vision", "Files", "Kernels"],
@@ -68,7 +69,8 @@ let tests: [Target] = [
   .testTarget(
     name: "CheckpointsTests", dependencies: ["Checkpoints", "Files", "TestSupport"], resources: [.copy("Resources")]),
   .testTarget(
-    name: "VisionTests", dependencies: ["Vision", "Files", "TestSupport", "CZlib"], resources: [.copy("Resources")]),
+    name: "VisionTests", dependencies: ["Vision", "Files", "TestSupport", "CZlib"], exclude: ["Generators"],
+    resources: [.copy("Resources")]),
   .testTarget(
     name: "ModelZooTests", dependencies: ["ModelZoo", "Inference", "TestSupport"], resources: [.copy("Resources")]),
   .testTarget(name: "ChartsTests", dependencies: ["Charts"]),
@@ -85,7 +87,7 @@ let tests: [Target] = [
 let package = Package(
   name: "swift-covpool",
   platforms: [.macOS(.v15)],
-  products: libraries.filter { !["Files", "Kernels", "PNGReading", "Charts"].contains($0.name) }.map {
+  products: libraries.filter { !["Files", "Kernels", "ImageReading", "Charts"].contains($0.name) }.map {
     .library(name: $0.name, targets: [$0.name])
   }
     + ["zoo-eval", "zoo-train", "mpn-bench"].map { .executable(name: $0, targets: [$0]) },

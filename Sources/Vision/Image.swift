@@ -19,10 +19,15 @@ public struct Image: Sendable, Equatable {
     (self.width, self.height, self.pixels) = (width, height, pixels)
   }
 
-  /// More pixels than this are refused before memory is taken: 2²⁷, an image of 11,585 × 11,585.
-  public static let defaultPixelLimit = 1 << 27
+  /// More pixels than this are refused before memory is taken: 89,478,485, where Pillow warns of a decompression bomb. They
+  /// take 268 MB; what decoding needs beside them (the coefficients of a progressive JPEG, the canvas of a WebP) may take as
+  /// much again.
+  public static let defaultPixelLimit = 89_478_485
 
-  /// Reads a JPEG or PNG, told apart by its content.
+  /// What decoding may take in all, for each pixel of the limit.
+  static let bytesPerPixelOfLimit: UInt64 = 6
+
+  /// Reads a JPEG, PNG or WebP, told apart by its content.
   /// - Throws: `ImageError`.
   public init(contentsOf path: String, pixelLimit: Int = Image.defaultPixelLimit) throws(ImageError) {
     let data: Data
@@ -30,7 +35,7 @@ public struct Image: Sendable, Equatable {
     try self.init(decoding: data, name: path, pixelLimit: pixelLimit)
   }
 
-  /// Decodes a JPEG or PNG in memory, told apart by its content; `name` is for messages.
+  /// Decodes a JPEG, PNG or WebP in memory, told apart by its content; `name` is for messages.
   /// - Throws: `ImageError`.
   public init(decoding data: Data, name: String, pixelLimit: Int = Image.defaultPixelLimit) throws(ImageError) {
     let result = data.withUnsafeBytes { bytes -> Result<Image, ImageError> in
@@ -41,7 +46,7 @@ public struct Image: Sendable, Equatable {
     self = try result.get()
   }
 
-  /// Decodes a JPEG or PNG in memory, told apart by its content; `name` is for messages.
+  /// Decodes a JPEG, PNG or WebP in memory, told apart by its content; `name` is for messages.
   ///
   /// Pixels are those of Pillow's `convert("RGB")`: EXIF orientation and colour profiles are ignored, alpha is dropped,
   /// CMYK is converted without a profile.
@@ -50,13 +55,10 @@ public struct Image: Sendable, Equatable {
     decoding bytes: UnsafeRawBufferPointer, name: String, pixelLimit: Int = Image.defaultPixelLimit
   ) throws(ImageError) {
     guard !bytes.isEmpty else { throw .empty(name) }
-    if bytes.starts(with: [0xFF, 0xD8, 0xFF]) {
-      self = try decodeJPEG(bytes, name: name, pixelLimit: pixelLimit)
-    } else if bytes.starts(with: [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) {
-      self = try decodePNG(bytes, name: name, pixelLimit: pixelLimit)
-    } else {
-      throw .unknownFormat(name)
+    guard let format = ImageFormat(bytes) else {
+      throw .unknownFormat(name, found: ImageKinds.description(of: bytes))
     }
+    self = try format.decode(bytes, name: name, pixelLimit: pixelLimit)
   }
 
   /// The part from (`left`, `top`) of `width` × `height` pixels; what lies outside is black, as Pillow's `crop` makes it.
@@ -85,8 +87,8 @@ public enum ImageError: Error, CustomStringConvertible, Sendable, Equatable {
   case unreadable(String, reason: String)
   /// The file has no bytes.
   case empty(String)
-  /// The content is neither JPEG nor PNG.
-  case unknownFormat(String)
+  /// The content is of no kind that is read; what it looks like, where that is known.
+  case unknownFormat(String, found: String?)
   /// The image has more pixels than allowed.
   case tooLarge(String, width: Int, height: Int, limit: Int)
   /// The decoder gave up.
@@ -96,7 +98,8 @@ public enum ImageError: Error, CustomStringConvertible, Sendable, Equatable {
     switch self {
     case .unreadable(let name, let reason): "\(name): cannot be read: \(reason)"
     case .empty(let name): "\(name): the file is empty"
-    case .unknownFormat(let name): "\(name): neither JPEG nor PNG"
+    case .unknownFormat(let name, let found):
+      "\(name): neither JPEG, PNG nor WebP" + (found.map { ", but \($0)" } ?? "")
     case .tooLarge(let name, let width, let height, let limit):
       "\(name): \(width)×\(height) pixels are more than the limit of \(limit)"
     case .damaged(let name, let reason): "\(name): cannot be decoded: \(reason)"

@@ -3,12 +3,12 @@ import Files
 /// Kinds of pictures by the names of their files; what a file is its content decides.
 enum ImageKinds {
   /// Extensions of the kinds that are read.
-  static let readable: Set<String> = ["jpg", "jpeg", "jpe", "jfif", "png"]
+  static let readable: Set<String> = ["jpg", "jpeg", "jpe", "jfif", "png", "webp"]
   /// The kinds that are read, for messages.
-  static let readableText = "JPEG and PNG"
+  static let readableText = "JPEG, PNG and WebP"
   /// Extensions of kinds that other programs take for images and that are not read.
   static let others: Set<String> = [
-    "ppm", "pgm", "pbm", "pnm", "bmp", "tif", "tiff", "gif", "webp", "heic", "heif", "avif", "jp2", "jxl", "tga", "ico",
+    "ppm", "pgm", "pbm", "pnm", "bmp", "tif", "tiff", "gif", "heic", "heif", "avif", "jp2", "jxl", "tga", "ico",
     "dng", "cr2", "nef", "arw",
   ]
 
@@ -16,6 +16,19 @@ enum ImageKinds {
   static func fileExtension(_ name: String) -> String {
     guard let dot = name.utf8.lastIndex(of: UInt8(ascii: ".")) else { return "" }
     return String(name[name.utf8.index(after: dot)...]).lowercased()
+  }
+
+  /// What a file that is none of the readable kinds looks like, by its first bytes.
+  static func description(of bytes: UnsafeRawBufferPointer) -> String? {
+    func begins(_ text: String, at offset: Int = 0) -> Bool { bytes.dropFirst(offset).starts(with: text.utf8) }
+    if begins("GIF8") { return "a GIF" }
+    if begins("BM") { return "a BMP" }
+    if begins("II*\0") || begins("MM\0*") { return "a TIFF" }
+    if begins("ftyp", at: 4) { return begins("avi", at: 8) ? "an AVIF" : "a HEIC or a film" }
+    if begins("P") && bytes.count > 2 && (0x31...0x37).contains(bytes[1]) { return "a PPM or PGM" }
+    if begins("<") { return "a text such as the HTML page of a failed download" }
+    if begins("version https://git-lfs") { return "a pointer of Git LFS, whose file was not fetched" }
+    return nil
   }
 
   static func isReadable(_ name: String) -> Bool { readable.contains(fileExtension(name)) }

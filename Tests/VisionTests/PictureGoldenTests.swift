@@ -67,16 +67,16 @@ private func crc32(_ bytes: [UInt8]) -> String {
 
   @Test func `Scans repeated without end are refused before they are decoded`() throws {
     var bytes = Array(try Data(contentsOf: pictures.appending(path: "progressive.jpg")))
-    // 11,000 × 11,000 pixels in the frame's header (SOF2), and the last scan two hundred times.
+    // 9,000 × 9,000 pixels in the frame's header (SOF2), and the last scan two hundred times.
     let frame = try #require(bytes.indices.dropLast().first { bytes[$0] == 0xFF && bytes[$0 + 1] == 0xC2 })
-    bytes.replaceSubrange(frame + 5..<frame + 9, with: [0x2A, 0xF8, 0x2A, 0xF8])
+    bytes.replaceSubrange(frame + 5..<frame + 9, with: [0x23, 0x28, 0x23, 0x28])
     let scan = try #require(bytes.indices.dropLast().last { bytes[$0] == 0xFF && bytes[$0 + 1] == 0xDA })
     let last = Array(bytes[scan..<bytes.count - 2])
     bytes = Array(bytes.dropLast(2)) + Array(repeating: last, count: 200).joined() + [0xFF, 0xD9]
     let error = #expect(throws: ImageError.self) {
       try bytes.withUnsafeBytes { try Image(decoding: $0, name: "bomb.jpg") }
     }
-    #expect(error?.description.contains("scans of 11000×11000 pixels") == true)
+    #expect(error?.description.contains("scans of 9000×9000 pixels") == true)
   }
 
   @Test func `A file that is not there is told so`() {
