@@ -67,7 +67,8 @@ let tests: [Target] = [
     resources: [.copy("Resources")]),
   .testTarget(name: "InferenceTests", dependencies: ["Inference", "NeuralNetworks", "TestSupport"]),
   .testTarget(
-    name: "CheckpointsTests", dependencies: ["Checkpoints", "Files", "TestSupport"], resources: [.copy("Resources")]),
+    name: "CheckpointsTests", dependencies: ["Checkpoints", "Files", "TestSupport"], exclude: ["Generators"],
+    resources: [.copy("Resources")]),
   .testTarget(
     name: "VisionTests", dependencies: ["Vision", "Files", "TestSupport", "CZlib"], exclude: ["Generators"],
     resources: [.copy("Resources")]),

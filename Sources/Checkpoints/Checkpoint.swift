@@ -22,14 +22,19 @@ public struct Checkpoint: Sendable {
   public let path: String
   /// How the file holds the tensors.
   public let container: Container
-  /// The tensors by name. A prefix `module.` or `features.module.`, which training on several processors leaves, is
-  /// taken off.
+  /// The tensors by name. The prefixes `module.` and `features.module.`, which training on several processors leaves, and
+  /// `_orig_mod.`, which compiling leaves, are taken off.
   public let tensors: [String: StoredTensor]
   /// The tensors' names in the file's order.
   public let names: [String]
   /// What is said beside the tensors: safetensors' `__metadata__`; the scalars beside a PyTorch state dict (`epoch`,
   /// `arch`, `best_acc1`); MindSpore's scalars (`epoch_num`, `step_num`), which are among its tensors too, and strings.
   public let metadata: [String: String]
+  /// What was taken where the file left a choice, for the user to know.
+  public let notes: [String]
+  /// Tensors, or what stands in their place, that are not read, by name: which class makes them. A sparse or quantised
+  /// tensor, one of float8. They matter only to whoever needs one of this name.
+  public let unread: [String: String]
 
   private let archive: ZipArchive?
 
@@ -61,6 +66,8 @@ public struct Checkpoint: Sendable {
     let container: Container
     let tensors: [StoredTensor]
     let metadata: [String: String]
+    var notes: [String] = []
+    var unread: [String: String] = [:]
     var archive: ZipArchive?
   }
 
@@ -70,6 +77,8 @@ public struct Checkpoint: Sendable {
     container = contents.container
     metadata = contents.metadata
     archive = contents.archive
+    notes = contents.notes
+    unread = Dictionary(contents.unread.map { (Self.withoutPrefix($0), $1) }, uniquingKeysWith: { first, _ in first })
     var tensors: [String: StoredTensor] = [:]
     tensors.reserveCapacity(contents.tensors.count)
     var names: [String] = []
@@ -86,8 +95,11 @@ public struct Checkpoint: Sendable {
   }
 
   private static func withoutPrefix(_ name: String) -> String {
-    for prefix in ["module.", "features.module."] where name.hasPrefix(prefix) && name != prefix {
-      return String(name.dropFirst(prefix.count))
+    // A part may be compiled by itself.
+    var name = name.contains("_orig_mod.") && name != "_orig_mod." ? name.replacing("_orig_mod.", with: "") : name
+    let prefixes = ["module.", "features.module."]
+    while let prefix = prefixes.first(where: { name.hasPrefix($0) && name != $0 }) {
+      name = String(name.dropFirst(prefix.count))
     }
     return name
   }
@@ -118,6 +130,10 @@ public struct Checkpoint: Sendable {
       throw file.unsupported(
         "a tar archive, as PyTorch before 0.1.10 wrote; load it with such a version and save it again")
     }
+    if file.matches("version https://git-lfs".utf8, at: 0) {
+      throw CheckpointError.unrecognized(
+        path: file.path, found: "a pointer of Git LFS, whose file was not fetched (git lfs pull)")
+    }
     // A safetensors file starts with its header's length, which is short of 2³², and an object in JSON.
     let isLengthShort = (4...7).allSatisfy { file.byte(at: $0) == 0 }
     if file.byte(at: 8) == UInt8(ascii: "{"), file.byte(at: 0) != 0x0A || isLengthShort {
@@ -126,12 +142,31 @@ public struct Checkpoint: Sendable {
     if file.byte(at: 0) == 0x80, let version = file.byte(at: 1), (2...5).contains(version) {
       return try readPyTorchLegacy(file)
     }
+    if let kind = knownKind(file) { throw CheckpointError.unrecognized(path: file.path, found: kind) }
     if isLengthShort, (0...3).contains(where: { file.byte(at: $0) != 0 }) { return try readSafetensors(file) }
     if file.byte(at: 0) == 0x0A { return try readMindSpore(file) }
-    if file.byte(at: 0) == UInt8(ascii: "<") {
-      throw CheckpointError.unrecognized(path: file.path, found: "a text such as the HTML page of a failed download")
-    }
     let start = file.slice(0..<min(8, file.count)).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }
     throw CheckpointError.unrecognized(path: file.path, found: "the bytes \(start.joined(separator: " "))")
+  }
+
+  /// What a file is that is no checkpoint, where its first bytes tell.
+  private static func knownKind(_ file: FileBytes) -> String? {
+    func begins(_ bytes: [UInt8]) -> Bool { file.matches(bytes, at: 0) }
+    func begins(_ text: String) -> Bool { file.matches(text.utf8, at: 0) }
+    // Either may be the length of a safetensors header, which has zeros behind it.
+    let isText = file.byte(at: 1).map { $0 >= 0x20 || $0 == 0x0A || $0 == 0x0D } ?? false
+    if begins("<"), isText { return "a text such as the HTML page of a failed download" }
+    if begins("{"), isText {
+      let start = String(decoding: file.slice(0..<min(file.count, 1 << 16)), as: UTF8.self)
+      return start.contains("\"weight_map\"")
+        ? "the index of a model that lies in several files; name a file that holds all of it" : "a JSON text"
+    }
+    if begins([0x93] + Array("NUMPY".utf8)) { return "a NumPy array (.npy)" }
+    if begins([0x89] + Array("HDF".utf8)) { return "an HDF5 file (Keras, MATLAB)" }
+    if begins([0x1F, 0x8B, 8]) { return "a file compressed by gzip; uncompress it first" }
+    if begins([0xFD] + Array("7zXZ".utf8)) || begins("BZh") { return "a compressed file; uncompress it first" }
+    if begins("GGUF") { return "a GGUF file" }
+    if begins("Rar!") || begins([0x37, 0x7A, 0xBC, 0xAF]) { return "an archive; unpack it first" }
+    return nil
   }
 }

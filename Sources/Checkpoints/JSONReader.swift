@@ -60,6 +60,39 @@ struct JSONReader {
     }
   }
 
+  /// Takes `null`, if that is what stands here.
+  mutating func skipNull() -> Bool {
+    skipSpace()
+    guard file.matches("null".utf8, at: position), position + 4 <= end else { return false }
+    position += 4
+    return true
+  }
+
+  /// Skips a value of any kind, nested however deep, whose strings are strings and whose brackets match.
+  mutating func skipValue() throws {
+    var open: [UInt8] = []
+    repeat {
+      skipSpace()
+      switch peek() {
+      case UInt8(ascii: "\""): _ = try string()
+      case UInt8(ascii: "{")?, UInt8(ascii: "[")?: open.append(try next())
+      case UInt8(ascii: "}")?, UInt8(ascii: "]")?:
+        // An object's brackets are two code points apart, an array's too.
+        guard let bracket = open.popLast(), try next() == bracket + 2 else {
+          throw malformed("has brackets that do not match before byte \(position)")
+        }
+      case UInt8(ascii: ",")?, UInt8(ascii: ":")?:
+        guard !open.isEmpty else { throw malformed("has no value at byte \(position)") }
+        position += 1
+      case nil: throw malformed("is not JSON: it ends early")
+      default:
+        let start = position
+        while let byte = peek(), !Array(",:{}[]\" \t\r\n".utf8).contains(byte) { position += 1 }
+        guard position > start else { throw malformed("has no value at byte \(start)") }
+      }
+    } while !open.isEmpty
+  }
+
   /// Nothing but space may follow.
   mutating func finish() throws {
     skipSpace()

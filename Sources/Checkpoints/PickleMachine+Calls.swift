@@ -2,28 +2,34 @@
 extension PickleMachine {
   /// What `callee` makes of `arguments`.
   mutating func call(_ callee: PickleValue, _ arguments: PickleValue) throws -> PickleValue {
-    guard case .global(let function) = callee else { throw malformed("calls \(callee.kind)") }
+    switch callee {
+    case .global, .foreign, .opaque: break
+    default: throw malformed("calls \(callee.kind)")
+    }
     guard case .tuple(let index) = arguments else { throw malformed("calls a function with \(arguments.kind)") }
+    // What a foreign object makes is as foreign.
+    guard case .global(let function) = callee else { return callee }
     let arguments = heap.containers[index]
     switch function {
     case .orderedDict: return try orderedDict(arguments)
     case .rebuildTensor: return try tensor(arguments, expected: 4...4)
     case .rebuildTensorV2: return try tensor(arguments, expected: 6...7)
-    case .rebuildParameter:
-      guard arguments.count == 3, case .tensor = arguments[0] else { throw malformed("has a parameter of no tensor") }
-      return arguments[0]
+    case .rebuildTensorV3: return try typedTensor(arguments)
+    case .rebuildParameter: return try parameter(arguments, count: 3)
+    case .rebuildParameterWithState: return try parameter(arguments, count: 4)
+    case .rebuildFromType: return try tensorOfSubclass(arguments)
     case .size:
       guard arguments.count == 1, case .tuple = arguments[0] else { throw malformed("has a torch.Size of no tuple") }
       return arguments[0]
     case .numpyType:
-      guard let first = arguments.first, case .string(let code) = first else {
-        throw malformed("has a NumPy type without a name")
-      }
+      guard let first = arguments.first, case .string(let code) = first else { return .opaque }
+      try charge(64)
       heap.numpyTypes.append(NumPyType(code: code))
       return .numpyType(heap.numpyTypes.count - 1)
     case .numpyScalar: return try numpyScalar(arguments)
     case .encode: return try encoded(arguments)
-    case .inert: return .opaque
+    case .inert, .numberType: return .opaque
+    case .foreign(let name): return .foreign(name)
     case .storage: throw malformed("calls a storage type")
     }
   }
@@ -34,10 +40,10 @@ extension PickleMachine {
     case .numpyType(let index):
       guard case .tuple(let state) = state, heap.containers[state].count >= 2,
         case .string(let order) = heap.containers[state][1]
-      else { throw malformed("has a NumPy type with a state that is none") }
+      else { return }
       heap.numpyTypes[index].isBigEndian = order == ">"
     // An ordered dictionary has attributes (`_metadata`, the modules' versions), which say nothing about tensors.
-    case .dictionary, .opaque: break
+    case .dictionary, .opaque, .foreign, .tensor: break
     default: throw malformed("gives a state to \(object.kind)")
     }
   }
@@ -46,7 +52,7 @@ extension PickleMachine {
     var items: [PickleValue] = []
     // Python 2 hands the items over as a list of pairs.
     if let first = arguments.first {
-      guard arguments.count == 1, case .list(let list) = first else { throw malformed("has an OrderedDict of no list") }
+      guard arguments.count == 1, case .list(let list) = first else { return .opaque }
       for pair in heap.containers[list] {
         switch pair {
         case .list(let index) where heap.containers[index].count == 2,
@@ -55,23 +61,66 @@ extension PickleMachine {
         default: throw malformed("has an OrderedDict whose item is no pair")
         }
       }
-      try charge(items.count)
     }
+    try charge(64 + items.count * MemoryLayout<PickleValue>.stride)
     return .dictionary(heap.add(container: items))
   }
 
-  private mutating func tensor(_ arguments: [PickleValue], expected: ClosedRange<Int>) throws -> PickleValue {
+  private mutating func tensor(
+    _ arguments: [PickleValue], expected: ClosedRange<Int>, type: ElementType? = nil
+  ) throws -> PickleValue {
+    // Of a storage that is not understood the tensor is not either.
+    if case .foreign = arguments.first { return arguments[0] }
     guard expected.contains(arguments.count), case .storage(let storage) = arguments[0],
       case .integer(let offset) = arguments[1]
     else { throw malformed("has a tensor whose description is none before byte \(reader.position)") }
     if arguments.count == 7, case .dictionary(let index) = arguments[6], !heap.containers[index].isEmpty {
-      throw file.unsupported("a tensor is stored conjugated or negated, before byte \(reader.position) of the file")
+      return .foreign(heap.foreign("torch._utils._rebuild_tensor_v2 of a conjugated or negated tensor"))
+    }
+    let element: ElementType
+    switch heap.storages[storage].type {
+    case .element(let own): element = type ?? own
+    case .other(_, let name): return .foreign(heap.foreign(name))
     }
     let dimensions = try integers(arguments[2])
     let strides = try integers(arguments[3])
-    try charge(dimensions.count + strides.count)
-    heap.tensors.append(PickleTensor(storage: storage, offset: offset, dimensions: dimensions, strides: strides))
+    try charge(128 + 8 * (dimensions.count + strides.count))
+    heap.tensors.append(
+      PickleTensor(storage: storage, type: element, offset: offset, dimensions: dimensions, strides: strides))
     return .tensor(heap.tensors.count - 1)
+  }
+
+  /// A tensor whose type of numbers is told apart from its storage, which is one of bytes.
+  private mutating func typedTensor(_ arguments: [PickleValue]) throws -> PickleValue {
+    guard (7...8).contains(arguments.count) else {
+      throw malformed("has a tensor whose description is none before byte \(reader.position)")
+    }
+    switch arguments[6] {
+    case .global(.numberType(let type)): return try tensor(Array(arguments.prefix(6)), expected: 6...6, type: type)
+    case .global(.foreign(let name)): return .foreign(name)  // float8 and others
+    default: return .opaque
+    }
+  }
+
+  /// The tensor of a parameter.
+  private func parameter(_ arguments: [PickleValue], count: Int) throws -> PickleValue {
+    guard arguments.count == count else { throw malformed("has a parameter of no tensor") }
+    switch arguments[0] {
+    case .tensor, .foreign, .opaque: return arguments[0]
+    default: throw malformed("has a parameter of no tensor")
+    }
+  }
+
+  /// What `function(*arguments)` makes, of `(function, class, arguments, state)`.
+  private mutating func tensorOfSubclass(_ arguments: [PickleValue]) throws -> PickleValue {
+    guard arguments.count == 4, case .global(let function) = arguments[0] else { return .opaque }
+    switch function {
+    // Not a subclass of a subclass: nothing is followed twice.
+    case .rebuildTensor, .rebuildTensorV2, .rebuildTensorV3, .rebuildParameter, .rebuildParameterWithState:
+      return try call(arguments[0], arguments[2])
+    case .foreign(let name): return .foreign(name)
+    default: return .opaque
+    }
   }
 
   private mutating func integers(_ value: PickleValue) throws -> [Int] {
@@ -94,10 +143,18 @@ extension PickleMachine {
   /// The storage that a persistent id describes: `('storage', type, key, location, count)`, and in legacy files a view
   /// of it as a sixth item.
   mutating func storage(persistentID: PickleValue) throws -> PickleValue {
-    guard case .tuple(let index) = persistentID, (5...6).contains(heap.containers[index].count),
-      case .string("storage") = heap.containers[index][0]
-    else { throw malformed("has a persistent id that is no storage before byte \(reader.position)") }
+    guard case .tuple(let index) = persistentID, heap.containers[index].count >= 2 else {
+      throw malformed("has a persistent id that is no storage before byte \(reader.position)")
+    }
+    // A class with its source text, beside which old versions put whole modules.
+    if case .string("module") = heap.containers[index][0], case .global = heap.containers[index][1] {
+      return heap.containers[index][1]
+    }
+    guard (5...6).contains(heap.containers[index].count), case .string("storage") = heap.containers[index][0] else {
+      throw malformed("has a persistent id that is no storage before byte \(reader.position)")
+    }
     let items = heap.containers[index]
+    if case .global(.foreign(let name)) = items[1] { return .foreign(name) }
     guard case .global(.storage(let type)) = items[1], case .string(let key) = items[2],
       case .integer(let count) = items[4], count >= 0, key.utf8.count <= 256
     else { throw malformed("has a storage whose description is none before byte \(reader.position)") }
@@ -110,6 +167,7 @@ extension PickleMachine {
       view = offset..<offset + size
     }
     let storage = PickleStorage(key: key, type: type, count: count, view: view)
+    try charge(128)
     if let known = heap.storageIndices[storage] { return .storage(known) }
     heap.storages.append(storage)
     heap.storageIndices[storage] = heap.storages.count - 1
@@ -118,9 +176,7 @@ extension PickleMachine {
 
   /// A NumPy scalar's value; one of a type that is no number stays opaque.
   private func numpyScalar(_ arguments: [PickleValue]) throws -> PickleValue {
-    guard arguments.count == 2, case .numpyType(let index) = arguments[0] else {
-      throw malformed("has a NumPy scalar whose description is none")
-    }
+    guard arguments.count == 2, case .numpyType(let index) = arguments[0] else { return .opaque }
     let type = heap.numpyTypes[index]
     guard case .bytes(let bytes) = arguments[1], bytes.count <= 8 else { return .opaque }
     var bits: UInt64 = 0
@@ -136,8 +192,6 @@ extension PickleMachine {
     case ("u8", 8): return Int(exactly: bits).map { .integer($0) } ?? .opaque
     case ("u4", 4), ("u2", 2), ("u1", 1): return .integer(Int(bits))
     case ("b1", 1): return .bool(bits != 0)
-    case (let code, let count) where code.count == 2 && "fiub".contains(code.first ?? " "):
-      throw malformed("has a NumPy scalar of type \(quoted(code)) in \(count) bytes")
     default: return .opaque
     }
   }

@@ -1,22 +1,25 @@
 /// Interprets the pickles that `torch.save` writes (protocols 2 to 5) and executes nothing: a call is one of the few
-/// rebuilding functions of `PickleGlobal`, carried out here; every other global or opcode is an error that names it.
+/// rebuilding functions of `PickleGlobal`, carried out here; what any other global makes is an object that holds nothing.
 ///
-/// Against hostile files: there is no recursion; every instruction is counted against a limit that grows with the file,
-/// which bounds the stack, the memo and the heap; shared values are shared by index, so nothing multiplies.
+/// Against hostile files: there is no recursion; what values take is counted against a limit that grows with the file,
+/// before it is taken; shared values are shared by index, so nothing multiplies.
 struct PickleMachine {
   var reader: ByteReader
   var heap = PickleHeap()
   private var stack: [PickleValue] = []
   private var marks: [Int] = []
-  private var memo: [Int: PickleValue] = [:]
-  private var instructions = 0
-  private let instructionLimit: Int
+  /// Memos in the order of their numbers, and those that are out of it.
+  private var memo: [PickleValue] = []
+  private var sparseMemo: [Int: PickleValue] = [:]
+  private var taken = 0
+  private let memoryLimit: Int
+  private static let width = MemoryLayout<PickleValue>.stride
 
   /// A machine for the pickle that starts at `range.lowerBound`.
   init(_ file: FileBytes, _ range: Range<Int>, subject: String) {
     reader = ByteReader(file, range, subject: subject)
-    // A tensor takes about 40 instructions, and an instruction up to about 100 bytes of memory.
-    instructionLimit = 262_144 + file.count / 64
+    // A training history of a million numbers, three bytes each, takes 32 MB.
+    memoryLimit = (40 << 20) + 3 * file.count
   }
 
   var file: FileBytes { reader.file }
@@ -26,8 +29,8 @@ struct PickleMachine {
     stack.removeAll()
     marks.removeAll()
     memo.removeAll()
+    sparseMemo.removeAll()
     while true {
-      try charge(1)
       let start = reader.position
       let opcode = try reader.byte()
       if opcode == UInt8(ascii: ".") {
@@ -52,33 +55,33 @@ struct PickleMachine {
     case UInt8(ascii: "("): marks.append(stack.count)
     case UInt8(ascii: "0"): _ = try pop()
     case UInt8(ascii: "1"): _ = try popToMark()
-    case UInt8(ascii: "2"): stack.append(try top())
+    case UInt8(ascii: "2"): try push(try top())
 
-    case UInt8(ascii: "N"): stack.append(.none)
-    case 0x88: stack.append(.bool(true))
-    case 0x89: stack.append(.bool(false))
-    case UInt8(ascii: "K"): stack.append(.integer(Int(try reader.byte())))
-    case UInt8(ascii: "M"): stack.append(.integer(Int(try reader.integer(UInt16.self))))
-    case UInt8(ascii: "J"): stack.append(.integer(Int(try reader.integer(Int32.self))))
-    case 0x8A: stack.append(try longInteger(byteCount: Int(try reader.byte())))
-    case 0x8B: stack.append(try longInteger(byteCount: Int(try reader.integer(Int32.self))))
+    case UInt8(ascii: "N"): try push(.none)
+    case 0x88: try push(.bool(true))
+    case 0x89: try push(.bool(false))
+    case UInt8(ascii: "K"): try push(.integer(Int(try reader.byte())))
+    case UInt8(ascii: "M"): try push(.integer(Int(try reader.integer(UInt16.self))))
+    case UInt8(ascii: "J"): try push(.integer(Int(try reader.integer(Int32.self))))
+    case 0x8A: try push(try longInteger(byteCount: Int(try reader.byte())))
+    case 0x8B: try push(try longInteger(byteCount: Int(try reader.integer(Int32.self))))
     case UInt8(ascii: "G"):  // BINFLOAT is big-endian
-      stack.append(.real(Double(bitPattern: try reader.integer(UInt64.self).byteSwapped)))
+      try push(.real(Double(bitPattern: try reader.integer(UInt64.self).byteSwapped)))
 
-    case UInt8(ascii: "X"): stack.append(.string(try reader.string(try reader.integer(UInt32.self))))
-    case 0x8C: stack.append(.string(try reader.string(try reader.byte())))
-    case 0x8D: stack.append(.string(try reader.string(try reader.integer(UInt64.self))))
+    case UInt8(ascii: "X"): try push(.string(try reader.string(try reader.integer(UInt32.self))))
+    case 0x8C: try push(.string(try reader.string(try reader.byte())))
+    case 0x8D: try push(.string(try reader.string(try reader.integer(UInt64.self))))
     // Python 2's strings, which are text in a state dict.
-    case UInt8(ascii: "U"): stack.append(.string(try reader.string(try reader.byte())))
-    case UInt8(ascii: "T"): stack.append(.string(try reader.string(try reader.integer(Int32.self))))
-    case UInt8(ascii: "C"): stack.append(try bytes(try reader.byte()))
-    case UInt8(ascii: "B"): stack.append(try bytes(try reader.integer(UInt32.self)))
-    case 0x8E, 0x96: stack.append(try bytes(try reader.integer(UInt64.self)))
+    case UInt8(ascii: "U"): try push(.string(try reader.string(try reader.byte())))
+    case UInt8(ascii: "T"): try push(.string(try reader.string(try reader.integer(Int32.self))))
+    case UInt8(ascii: "C"): try push(try bytes(try reader.byte()))
+    case UInt8(ascii: "B"): try push(try bytes(try reader.integer(UInt32.self)))
+    case 0x8E, 0x96: try push(try bytes(try reader.integer(UInt64.self)))
 
-    case UInt8(ascii: "]"): stack.append(.list(heap.add(container: [])))
-    case UInt8(ascii: ")"): stack.append(.tuple(heap.add(container: [])))
-    case UInt8(ascii: "}"): stack.append(.dictionary(heap.add(container: [])))
-    case UInt8(ascii: "t"): stack.append(.tuple(heap.add(container: try popToMark())))
+    case UInt8(ascii: "]"): try push(.list(try make([])))
+    case UInt8(ascii: ")"): try push(.tuple(try make([])))
+    case UInt8(ascii: "}"): try push(.dictionary(try make([])))
+    case UInt8(ascii: "t"): try push(.tuple(try make(try popToMark())))
     case 0x85: try makeTuple(1)
     case 0x86: try makeTuple(2)
     case 0x87: try makeTuple(3)
@@ -91,17 +94,17 @@ struct PickleMachine {
       let key = try pop()
       try setItems([key, value])
     case UInt8(ascii: "u"): try setItems(try popToMark())
-    case 0x8F: stack.append(.opaque)  // EMPTY_SET
+    case 0x8F: try push(.opaque)  // EMPTY_SET
     case 0x90: _ = try popToMark()  // ADDITEMS
     case 0x91:  // FROZENSET
       _ = try popToMark()
-      stack.append(.opaque)
+      try push(.opaque)
 
     case UInt8(ascii: "q"): try memoize(Int(try reader.byte()))
     case UInt8(ascii: "r"): try memoize(Int(try reader.integer(UInt32.self)))
-    case 0x94: try memoize(memo.count)
-    case UInt8(ascii: "h"): stack.append(try recall(Int(try reader.byte())))
-    case UInt8(ascii: "j"): stack.append(try recall(Int(try reader.integer(UInt32.self))))
+    case 0x94: try memoize(memo.count + sparseMemo.count)
+    case UInt8(ascii: "h"): try push(try recall(Int(try reader.byte())))
+    case UInt8(ascii: "j"): try push(try recall(Int(try reader.integer(UInt32.self))))
 
     case UInt8(ascii: "c"):
       let module = try line()
@@ -114,11 +117,16 @@ struct PickleMachine {
     case UInt8(ascii: "R"), 0x81:  // REDUCE, NEWOBJ
       let arguments = try pop()
       let callee = try pop()
-      stack.append(try call(callee, arguments))
+      try push(try call(callee, arguments))
+    case 0x92:  // NEWOBJ_EX
+      guard case .dictionary = try pop() else { throw malformed("calls a class with no dictionary of names") }
+      let arguments = try pop()
+      let callee = try pop()
+      try push(try call(callee, arguments))
     case UInt8(ascii: "b"):
       let state = try pop()
       try build(try top(), state: state)
-    case UInt8(ascii: "Q"): stack.append(try storage(persistentID: try pop()))
+    case UInt8(ascii: "Q"): try push(try storage(persistentID: try pop()))
 
     default:
       let character = (0x21...0x7E).contains(opcode) ? " ('\(Character(UnicodeScalar(opcode)))')" : ""
@@ -129,12 +137,31 @@ struct PickleMachine {
     }
   }
 
-  /// Counts work that one instruction makes beyond a constant.
-  mutating func charge(_ amount: Int) throws {
-    instructions += amount
-    guard instructions <= instructionLimit else {
-      throw malformed("has more than \(instructionLimit) instructions, too many for a file of \(file.count) bytes")
+  /// Counts memory before it is taken.
+  mutating func charge(_ bytes: Int) throws {
+    taken += bytes
+    guard taken <= memoryLimit else {
+      throw malformed("makes more than \(memoryLimit) bytes of objects, too many for a file of \(file.count) bytes")
     }
+  }
+
+  /// Puts a value on the stack.
+  private mutating func push(_ value: PickleValue) throws {
+    if stack.count == stack.capacity { try charge(max(stack.capacity, 16) * Self.width) }
+    stack.append(value)
+  }
+
+  /// A new container of these values.
+  private mutating func make(_ values: [PickleValue]) throws -> Int {
+    try charge(64 + values.count * Self.width)
+    return heap.add(container: values)
+  }
+
+  /// Adds values to a container.
+  private mutating func extend(_ index: Int, _ values: [PickleValue]) throws {
+    let (count, capacity) = (heap.containers[index].count, heap.containers[index].capacity)
+    if count + values.count > capacity { try charge(max(values.count, capacity) * Self.width) }
+    heap.containers[index].append(contentsOf: values)
   }
 
   /// The error for a pickle that contradicts itself.
@@ -162,10 +189,21 @@ struct PickleMachine {
     return Array(stack[mark...])
   }
 
-  private mutating func memoize(_ index: Int) throws { memo[index] = try top() }
+  private mutating func memoize(_ index: Int) throws {
+    let value = try top()
+    if index == memo.count {
+      if memo.count == memo.capacity { try charge(max(memo.capacity, 16) * Self.width) }
+      memo.append(value)
+    } else if memo.indices.contains(index) {
+      memo[index] = value
+    } else {
+      try charge(4 * Self.width)
+      sparseMemo[index] = value
+    }
+  }
 
   private func recall(_ index: Int) throws -> PickleValue {
-    guard let value = memo[index] else {
+    guard let value = memo.indices.contains(index) ? memo[index] : sparseMemo[index] else {
       throw malformed("has no memo \(index), which it uses before byte \(reader.position)")
     }
     return value
@@ -192,25 +230,26 @@ struct PickleMachine {
     }
     let items = Array(stack.suffix(count))
     stack.removeLast(count)
-    stack.append(.tuple(heap.add(container: items)))
+    try push(.tuple(try make(items)))
   }
 
   private mutating func append(_ values: [PickleValue]) throws {
     switch try top() {
-    case .list(let index): heap.containers[index].append(contentsOf: values)
-    case .opaque: break
+    case .list(let index): try extend(index, values)
+    case .opaque, .foreign: break
     case let other: throw malformed("appends to \(other.kind) before byte \(reader.position)")
     }
   }
 
   private mutating func setItems(_ pairs: [PickleValue]) throws {
-    guard case .dictionary(let index) = try top() else {
-      throw malformed("sets an item of \(try top().kind) before byte \(reader.position)")
-    }
     guard pairs.count.isMultiple(of: 2) else {
       throw malformed("has a key without a value before byte \(reader.position)")
     }
-    heap.containers[index].append(contentsOf: pairs)
+    switch try top() {
+    case .dictionary(let index): try extend(index, pairs)
+    case .opaque, .foreign: break
+    case let other: throw malformed("sets an item of \(other.kind) before byte \(reader.position)")
+    }
   }
 
   /// The text up to the next line feed, which is skipped.
@@ -227,9 +266,8 @@ struct PickleMachine {
 
   private mutating func pushGlobal(module: String, name: String) throws {
     let path = "\(module).\(name)"
-    guard let global = PickleGlobal.named(path) else {
-      throw CheckpointError.forbiddenGlobal(path: file.path, global: printable(path))
-    }
-    stack.append(.global(global))
+    if let global = PickleGlobal.named(path) { return try push(.global(global)) }
+    try charge(path.utf8.count)
+    try push(.global(.foreign(heap.foreign(path))))
   }
 }

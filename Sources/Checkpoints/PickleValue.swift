@@ -18,8 +18,11 @@ enum PickleValue {
   case tensor(Int)
   /// An index of `PickleHeap.numpyTypes`.
   case numpyType(Int)
-  /// Something that is allowed, but of no interest: a device, a set.
+  /// Something that is known and of no interest: a device, a set.
   case opaque
+  /// An object of a class that is not known here, or what its functions made: it holds nothing and does nothing. An index of
+  /// `PickleHeap.foreignNames`.
+  case foreign(Int)
 
   /// A word for errors.
   var kind: String {
@@ -37,7 +40,7 @@ enum PickleValue {
     case .storage: "a storage"
     case .tensor: "a tensor"
     case .numpyType: "a NumPy type"
-    case .opaque: "an object"
+    case .opaque, .foreign: "an object"
     }
   }
 }
@@ -48,9 +51,20 @@ struct PickleHeap {
   var storages: [PickleStorage] = []
   var tensors: [PickleTensor] = []
   var numpyTypes: [NumPyType] = []
+  /// Globals that are not known here, as `module.name`.
+  var foreignNames: [String] = []
+  private var foreignIndices: [String: Int] = [:]
 
   /// The storages' indices by key, type and view: every tensor repeats its storage's description.
   var storageIndices: [PickleStorage: Int] = [:]
+
+  /// The index of a global that is not known here.
+  mutating func foreign(_ name: String) -> Int {
+    if let known = foreignIndices[name] { return known }
+    foreignNames.append(name)
+    foreignIndices[name] = foreignNames.count - 1
+    return foreignNames.count - 1
+  }
 
   mutating func add(container: [PickleValue]) -> Int {
     containers.append(container)
@@ -61,16 +75,39 @@ struct PickleHeap {
 /// A storage that a persistent id describes: not the bytes, but where they will be.
 struct PickleStorage: Hashable {
   let key: String
-  let type: ElementType
+  let type: StorageType
   /// How many numbers the storage has.
   let count: Int
   /// The part of it that is meant, in numbers; legacy files have such views.
   let view: Range<Int>
 }
 
+/// What the numbers of a storage are.
+enum StorageType: Hashable {
+  case element(ElementType)
+  /// Numbers that are not read, complex or quantised ones, by their width in bytes and the class's name.
+  case other(width: Int, name: String)
+
+  var byteWidth: Int {
+    switch self {
+    case .element(let type): type.byteWidth
+    case .other(let width, _): width
+    }
+  }
+
+  var name: String {
+    switch self {
+    case .element(let type): type.rawValue
+    case .other(_, let name): name
+    }
+  }
+}
+
 /// A tensor as `_rebuild_tensor_v2` was asked to build it; nothing of it is checked yet.
 struct PickleTensor {
   let storage: Int
+  /// What the bytes of an untyped storage are.
+  let type: ElementType
   let offset: Int
   let dimensions: [Int]
   let strides: [Int]
@@ -82,17 +119,22 @@ struct NumPyType {
   var isBigEndian = false
 }
 
-/// The globals that a state dict needs, and no others.
+/// The globals that a state dict needs; all others are foreign.
 enum PickleGlobal {
-  case orderedDict, rebuildTensor, rebuildTensorV2, rebuildParameter
-  case storage(ElementType)
+  case orderedDict, rebuildTensor, rebuildTensorV2, rebuildTensorV3, rebuildParameter, rebuildParameterWithState
+  /// `_rebuild_from_type_v2`, which builds a tensor of a subclass as it would one of the class.
+  case rebuildFromType
+  case storage(StorageType)
+  /// A type of numbers that a tensor of an untyped storage may have.
+  case numberType(ElementType)
+  case foreign(Int)
   case size
   case numpyScalar, numpyType
   case encode
   /// A name that may be mentioned or called, but yields nothing of interest.
   case inert
 
-  /// The global of that name, or `nil` where the name is not on the list.
+  /// The global of that name, or `nil` where it is foreign.
   static func named(_ name: String) -> PickleGlobal? { allowed[name] }
 
   private static let allowed: [String: PickleGlobal] = {
@@ -100,7 +142,10 @@ enum PickleGlobal {
       "collections.OrderedDict": .orderedDict,
       "torch._utils._rebuild_tensor": .rebuildTensor,
       "torch._utils._rebuild_tensor_v2": .rebuildTensorV2,
+      "torch._utils._rebuild_tensor_v3": .rebuildTensorV3,
       "torch._utils._rebuild_parameter": .rebuildParameter,
+      "torch._utils._rebuild_parameter_with_state": .rebuildParameterWithState,
+      "torch._tensor._rebuild_from_type_v2": .rebuildFromType,
       "torch.Size": .size,
       "torch.device": .inert,
       "torch.storage.TypedStorage": .inert,
@@ -113,15 +158,19 @@ enum PickleGlobal {
       ("Float", .float32), ("Double", .float64), ("Half", .float16), ("BFloat16", .bfloat16), ("Long", .int64),
       ("Int", .int32), ("Short", .int16), ("Char", .int8), ("Byte", .uint8), ("Bool", .bool), ("Untyped", .uint8),
     ]
-    for (name, type) in storages {
-      // Old files name the CUDA types; all are read into main memory.
-      for module in ["torch", "torch.cuda", "torch.storage"] { globals["\(module).\(name)Storage"] = .storage(type) }
-    }
-    let types = [
-      "float16", "bfloat16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64",
-      "uint64", "bool", "complex64", "complex128",
+    let others = [
+      ("ComplexFloat", 8), ("ComplexDouble", 16), ("QInt8", 1), ("QUInt8", 1), ("QInt32", 4), ("QUInt4x2", 1),
+      ("QUInt2x4", 1),
     ]
-    for type in types { globals["torch.\(type)"] = .inert }
+    // Old files name the CUDA types; all are read into main memory.
+    for module in ["torch", "torch.cuda", "torch.storage"] {
+      for (name, type) in storages { globals["\(module).\(name)Storage"] = .storage(.element(type)) }
+      for (name, width) in others {
+        let path = "\(module).\(name)Storage"
+        globals[path] = .storage(.other(width: width, name: path))
+      }
+    }
+    for type in ElementType.allCases { globals["torch.\(type.rawValue)"] = .numberType(type) }
     return globals
   }()
 }

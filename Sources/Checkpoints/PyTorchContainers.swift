@@ -1,6 +1,7 @@
 /// The zip container of PyTorch ≥ 1.6: `<root>/data.pkl` holds the object, `<root>/data/<key>` the storages.
 func readPyTorchZip(_ file: FileBytes) throws -> Checkpoint.Contents {
   let archive = try ZipArchive(file)
+  if let kind = foreignArchive(archive) { throw file.unsupported(kind) }
   let programs = archive.names.filter {
     $0.hasSuffix("/data.pkl") && $0.utf8.count(where: { $0 == UInt8(ascii: "/") }) == 1
   }
@@ -33,14 +34,28 @@ func readPyTorchZip(_ file: FileBytes) throws -> Checkpoint.Contents {
       }
       guard entry.data.count / storage.type.byteWidth >= storage.count else {
         throw file.malformed(
-          "storage \(quoted(storage.key)) is said to have \(storage.count) numbers of type \(storage.type.rawValue), "
+          "storage \(quoted(storage.key)) is said to have \(storage.count) numbers of type \(storage.type.name), "
             + "found \(entry.data.count) bytes"
         )
       }
       return entry.data
     }, isBigEndian: isBigEndian)
-  let (tensors, metadata) = try reader.contents(of: object)
-  return Checkpoint.Contents(container: .pytorchZip, tensors: tensors, metadata: metadata, archive: archive)
+  var contents = try reader.contents(of: object, container: .pytorchZip)
+  contents.archive = archive
+  return contents
+}
+
+/// What a zip archive is that is no checkpoint, where its entries tell.
+private func foreignArchive(_ archive: ZipArchive) -> String? {
+  if archive.names.contains(where: { $0.hasSuffix("/constants.pkl") }),
+    archive.names.contains(where: { $0.utf8.contains(UInt8(ascii: "/")) && $0.contains("/code/") })
+  {
+    return "a TorchScript program (torch.jit.save); load it in PyTorch and save its state_dict() instead"
+  }
+  if !archive.names.isEmpty, archive.names.allSatisfy({ $0.hasSuffix(".npy") }) {
+    return "NumPy arrays (.npz); save them as safetensors instead"
+  }
+  return nil
 }
 
 /// The container of PyTorch ≤ 1.5: five pickles (a magic number, the version, the writing machine, the object, the
@@ -60,7 +75,7 @@ func readPyTorchLegacy(_ file: FileBytes) throws -> Checkpoint.Contents {
   let described = machine.heap.storages
   guard case .list(let list) = try machine.run() else { throw file.malformed("its list of storages is none") }
 
-  var counts: [String: (count: Int, type: ElementType)] = [:]
+  var counts: [String: (count: Int, type: StorageType)] = [:]
   for storage in described {
     if let known = counts[storage.key], known != (storage.count, storage.type) {
       throw file.malformed("storage \(quoted(storage.key)) is described twice, and differently")
@@ -90,6 +105,5 @@ func readPyTorchLegacy(_ file: FileBytes) throws -> Checkpoint.Contents {
       guard let place = places[storage.key] else { throw file.malformed("it has no storage \(quoted(storage.key))") }
       return place
     }, isBigEndian: false)
-  let (tensors, metadata) = try contents.contents(of: object)
-  return Checkpoint.Contents(container: .pytorchLegacy, tensors: tensors, metadata: metadata)
+  return try contents.contents(of: object, container: .pytorchLegacy)
 }

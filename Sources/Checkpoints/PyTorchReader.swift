@@ -9,18 +9,18 @@ struct PyTorchReader {
   /// Under what training programs put the state dict beside other things, the most specific name first.
   private static let wrappers = [
     "state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "weights", "params",
-    "state_dict_ema", "model_ema", "ema",
+    "state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema",
   ]
 
-  /// The tensors in the dictionary's order and the scalars beside the state dict.
-  func contents(of root: PickleValue) throws -> (tensors: [StoredTensor], metadata: [String: String]) {
-    var metadata: [String: String] = [:]
+  /// The tensors in the dictionary's order and what is said beside the state dict.
+  func contents(of root: PickleValue, container: Checkpoint.Container) throws -> Checkpoint.Contents {
+    var (metadata, notes) = ([String: String](), [String]())
     var value = root
     // A dictionary in a dictionary in a dictionary is the most that is met with.
     for _ in 0..<4 {
       guard case .dictionary(let index) = value else { break }
       let items = pairs(of: index)
-      let wrapped = wrapped(in: items)
+      let wrapped = wrapped(in: items, &notes)
       for (key, value) in items {
         guard case .string(let name) = key else { continue }
         if let text = try description(of: value, named: name, isState: wrapped == nil) { metadata[name] = text }
@@ -29,30 +29,72 @@ struct PyTorchReader {
         value = wrapped
         continue
       }
-      let tensors = try stateDict(items)
-      guard !tensors.isEmpty else { throw CheckpointError.noStateDict(path: file.path, found: summary(items)) }
-      return (tensors, metadata)
+      let (tensors, unread) = try stateDict(items)
+      guard !tensors.isEmpty else { throw nothing(in: items) }
+      return Checkpoint.Contents(
+        container: container, tensors: tensors, metadata: metadata, notes: notes, unread: unread)
     }
+    if case .foreign(let name) = value { throw forbidden(name) }
+    if case .global(.foreign(let name)) = value { throw forbidden(name) }
     throw CheckpointError.noStateDict(path: file.path, found: value.kind)
   }
 
-  /// The state dict, or what it is in, among the items of a dictionary that is not the state dict itself: under a name
-  /// that is in use for it, or else the only dictionary with tensors.
-  private func wrapped(in items: [(key: PickleValue, value: PickleValue)]) -> PickleValue? {
-    let named = Self.wrappers.compactMap { name in
-      items.last { if case .string(name) = $0.key, case .dictionary = $0.value { true } else { false } }?.value
-    }
-    if let first = named.first(where: holdsTensors) ?? named.first { return first }
-    guard !items.contains(where: { if case .tensor = $0.value { true } else { false } }) else { return nil }
-    // Each dictionary once: a pickle can refer to one of many items by many keys.
-    let dictionaries = Set(items.compactMap { if case .dictionary(let index) = $0.value { index } else { nil } })
-    let candidates = dictionaries.map(PickleValue.dictionary).filter(holdsTensors)
-    return candidates.count == 1 ? candidates[0] : nil
+  private func forbidden(_ name: Int) -> CheckpointError {
+    .forbiddenGlobal(path: file.path, global: printable(heap.foreignNames[name]))
   }
 
-  private func holdsTensors(_ value: PickleValue) -> Bool {
-    guard case .dictionary(let index) = value else { return false }
-    return heap.containers[index].contains { if case .tensor = $0 { true } else { false } }
+  /// The error for a dictionary without tensors; where a class of somebody's holds what is looked for, that is named.
+  private func nothing(in items: [(key: PickleValue, value: PickleValue)]) -> CheckpointError {
+    for name in Self.wrappers {
+      for (key, value) in items {
+        if case .string(name) = key, case .foreign(let index) = value { return forbidden(index) }
+      }
+    }
+    return .noStateDict(path: file.path, found: summary(items))
+  }
+
+  /// The state dict, or what it is in, among the items of a dictionary that is not the state dict itself: under a name
+  /// that is in use for it, or else the dictionary with the most tensors.
+  private func wrapped(
+    in items: [(key: PickleValue, value: PickleValue)], _ notes: inout [String]
+  ) -> PickleValue? {
+    let named = Self.wrappers.compactMap { name in
+      items.last { if case .string(name) = $0.key, case .dictionary = $0.value { true } else { false } }
+    }
+    let isState = items.contains(where: { if case .tensor = $0.value { true } else { false } })
+    let known = named.filter { tensorCount($0.value) > 0 }
+    if let first = known.first {
+      note(first, among: known, &notes)
+      return first.value
+    }
+    if let first = named.first, !isState || tensorCount(first.value) > 0 { return first.value }
+    guard !isState else { return nil }
+    // Each dictionary once: a pickle can refer to one of many items by many keys.
+    var seen: Set<Int> = []
+    let others = items.filter { item in
+      guard case .dictionary(let index) = item.value, seen.insert(index).inserted else { return false }
+      return tensorCount(item.value) > 0
+    }
+    // An optimiser's state is by numbers, a state dict by names.
+    let counts = others.map { tensorCount($0.value) }
+    guard let most = counts.max(), let first = counts.firstIndex(of: most) else { return nil }
+    note(others[first], among: others, &notes)
+    return others[first].value
+  }
+
+  /// Says what was taken where there was a choice.
+  private func note(
+    _ chosen: (key: PickleValue, value: PickleValue), among all: [(key: PickleValue, value: PickleValue)],
+    _ notes: inout [String]
+  ) {
+    guard all.count > 1, case .string(let name) = chosen.key else { return }
+    let others = all.compactMap { if case .string(let other) = $0.key, other != name { quoted(other) } else { nil } }
+    notes.append("\(file.path): took \(quoted(name)); the file also holds \(others.prefix(4).joined(separator: ", "))")
+  }
+
+  private func tensorCount(_ value: PickleValue) -> Int {
+    guard case .dictionary(let index) = value else { return 0 }
+    return heap.containers[index].count { if case .tensor = $0 { true } else { false } }
   }
 
   private func pairs(of dictionary: Int) -> [(key: PickleValue, value: PickleValue)] {
@@ -60,10 +102,17 @@ struct PyTorchReader {
     return stride(from: 0, to: items.count, by: 2).map { (items[$0], items[$0 + 1]) }
   }
 
-  /// The tensors of a dictionary; what is none (a module's `_extra_state`) is left out.
-  private func stateDict(_ items: [(key: PickleValue, value: PickleValue)]) throws -> [StoredTensor] {
-    var tensors: [StoredTensor] = []
+  /// The tensors of a dictionary, and those of kinds that are not read, by name with the class that makes them. What is no
+  /// tensor (a module's `_extra_state`) is left out.
+  private func stateDict(
+    _ items: [(key: PickleValue, value: PickleValue)]
+  ) throws -> (tensors: [StoredTensor], unread: [String: String]) {
+    var (tensors, unread) = ([StoredTensor](), [String: String]())
     for (key, value) in items {
+      if case .foreign(let index) = value, case .string(let name) = key {
+        guard unread.count < file.entryLimit else { continue }
+        unread[name] = heap.foreignNames[index]
+      }
       guard case .tensor(let index) = value else { continue }
       guard case .string(let name) = key else { throw file.malformed("its state dict names a tensor by \(key.kind)") }
       guard tensors.count < file.entryLimit else {
@@ -71,7 +120,7 @@ struct PyTorchReader {
       }
       tensors.append(try tensor(index, named: name))
     }
-    return tensors
+    return (tensors, unread)
   }
 
   private func tensor(_ index: Int, named name: String) throws -> StoredTensor {
@@ -82,7 +131,7 @@ struct PyTorchReader {
     let bytes = try locate(storage)
     let view = bytes.lowerBound + storage.view.lowerBound * width..<bytes.lowerBound + storage.view.upperBound * width
     return try StoredTensor(
-      name: name, dimensions: tensor.dimensions, strides: tensor.strides, offset: tensor.offset, type: storage.type,
+      name: name, dimensions: tensor.dimensions, strides: tensor.strides, offset: tensor.offset, type: tensor.type,
       storage: view, isBigEndian: isBigEndian, in: file)
   }
 

@@ -49,8 +49,8 @@ public struct StoredTensor: Sendable {
     }
     guard strides.count == dimensions.count else { throw refusal("has as many strides as axes: expected") }
     guard offset >= 0, strides.allSatisfy({ $0 >= 0 }) else { throw refusal("has a negative stride or offset") }
-    // A broadcast view (stride 0) could claim any size; a checkpoint has no use for one.
-    guard bytes <= available * type.byteWidth else {
+    // An expanded tensor (stride 0) repeats its numbers; it may not claim any size.
+    guard bytes <= available * type.byteWidth || bytes <= 3 * file.count + (1 << 20) else {
       throw refusal("is larger than its storage of \(available) numbers")
     }
     var last = offset

@@ -68,15 +68,10 @@ struct ZipArchive {
   /// Where the central directory lies and how many entries it has, from the record at the file's end.
   private static func directory(of file: FileBytes) throws -> (range: Range<Int>, count: Int) {
     let recordSize = 22
-    // A comment of up to 65535 bytes may follow the record.
+    // A comment of up to 65535 bytes may follow the record, or bytes that belong to nothing, which readers overlook.
     var position = file.count - recordSize
     let first = max(0, position - 0xFFFF)
-    func isRecord(_ position: Int) -> Bool {
-      guard file.matches([0x50, 0x4B, 0x05, 0x06], at: position) else { return false }
-      let comment = file.base.loadUnaligned(fromByteOffset: position + 20, as: UInt16.self)
-      return position + recordSize + Int(UInt16(littleEndian: comment)) == file.count
-    }
-    while position >= first, !isRecord(position) { position -= 1 }
+    while position >= first, !file.matches([0x50, 0x4B, 0x05, 0x06], at: position) { position -= 1 }
     guard position >= first else { throw file.malformed("its zip directory is missing: the file is truncated") }
 
     var reader = ByteReader(file, position..<file.count, subject: "its zip end record")

@@ -5,6 +5,8 @@ import Synchronization
 /// A result that could not be delivered.
 package struct OutputError: Error, CustomStringConvertible {
   package let reason: String
+  /// Whether whoever read it has gone away.
+  package var isBrokenPipe: Bool { reason == systemError(EPIPE) }
   package var description: String { "standard output: cannot be written: \(reason)" }
 }
 

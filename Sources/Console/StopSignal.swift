@@ -25,9 +25,6 @@ package enum StopSignal {
     }
   }
 
-  /// A reader of standard output that goes away is an error of writing from here on, not the end of the process.
-  package static func surviveReaders() { signal(SIGPIPE, SIG_IGN) }
-
   package static var isRaised: Bool { raised.load(ordering: .relaxed) != 0 }
 
   /// As shells expect it of a process that a signal ended.

@@ -8,14 +8,26 @@ package enum ToolMain {
   /// Runs a command with the program's arguments and ends the process.
   package static func run<Command: ParsableCommand>(_: Command.Type) -> Never {
     claimStandardStreams()
-    exit(status(of: Command.self))
+    // A reader that goes away must not end the process before files are written; it ends quietly afterwards, as shells
+    // expect it, unless whoever started it had the signal ignored.
+    let endsQuietly = signal(SIGPIPE, SIG_IGN).map { unsafeBitCast($0, to: Int.self) } ?? 0 == 0
+    let status = status(of: Command.self, endsQuietly: endsQuietly)
+    if status == brokenPipe {
+      signal(SIGPIPE, SIG_DFL)
+      raise(SIGPIPE)
+    }
+    exit(status)
   }
 
-  private static func status<Command: ParsableCommand>(of _: Command.Type) -> Int32 {
+  private static let brokenPipe: Int32 = -1
+
+  private static func status<Command: ParsableCommand>(of _: Command.Type, endsQuietly: Bool) -> Int32 {
     do {
       var command = try Command.parseAsRoot(programArguments())
       try command.run()
       return EXIT_SUCCESS
+    } catch let error as OutputError where error.isBrokenPipe && endsQuietly {
+      return brokenPipe
     } catch {
       let code = Command.exitCode(for: error)
       let message = Command.fullMessage(for: error)
@@ -23,6 +35,7 @@ package enum ToolMain {
       switch code {
       case .success:  // help, a version, a script for a shell: these are results
         do { try Output.deliver(message + "\n") } catch {
+          if error.isBrokenPipe && endsQuietly { return brokenPipe }
           Output.fail(error.description)
           return EXIT_FAILURE
         }

@@ -7,8 +7,13 @@ enum KeyMap {
 
   /// PyTorch's name for a tensor that inference or training needs; `nil` for what a checkpoint holds besides the network.
   static func pytorchName(_ name: String, flavour: Flavour) -> String? {
-    guard flavour == .mindspore else { return name.hasSuffix("num_batches_tracked") ? nil : name }
+    guard flavour == .mindspore else { return isPyTorchState(name) ? nil : name }
     return isMindSporeState(name) ? nil : mindsporeRules.reduce(name) { $0.replacing($1.0, with: $1.1) }
+  }
+
+  /// Whether a tensor counts batches, or weights that were averaged.
+  private static func isPyTorchState(_ name: String) -> Bool {
+    name.hasSuffix("num_batches_tracked") || name == "n_averaged"
   }
 
   /// Whether a tensor belongs to MindSpore's optimiser or training loop.

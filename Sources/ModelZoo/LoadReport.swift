@@ -38,7 +38,9 @@ public enum LoadError: Error, CustomStringConvertible, Sendable {
   /// The file's head is not the one asked for.
   case otherHead(path: String, model: String, found: String, suggestion: String?)
   /// The file is not a checkpoint of such a network at all.
-  case notANetwork(path: String, missing: String)
+  case notANetwork(path: String, missing: String, names: [String])
+  /// A tensor that the network needs is of a kind that is not read: sparse, quantised, of 8-bit floating point.
+  case unread(path: String, name: String, kind: String)
   /// The stem takes neither colour nor grey images.
   case inputChannels(path: String, found: Int)
   /// The file names a normalisation that there is not.
@@ -51,8 +53,12 @@ public enum LoadError: Error, CustomStringConvertible, Sendable {
     switch self {
     case .otherHead(let path, let model, let found, let suggestion):
       return "\(path): \(found); \(model) is another network" + (suggestion.map { ", use \($0)" } ?? "")
-    case .notANetwork(let path, let missing):
-      return "\(path): no residual network's checkpoint: it holds no '\(missing)'"
+    case .notANetwork(let path, let missing, let names):
+      return
+        "\(path): no residual network's checkpoint: it holds no '\(missing)', under no prefix either; its tensors are "
+        + "called \(names.map { "'\($0)'" }.joined(separator: ", "))\(names.isEmpty ? "nothing" : ", …")"
+    case .unread(let path, let name, let kind):
+      return "\(path): its tensor '\(name)' is of a kind that is not read: \(kind)"
     case .inputChannels(let path, let found):
       return "\(path): its conv1.weight has \(found) input channels; images have 3, or 1 if grey"
     case .normalization(let path, let reason):

@@ -9,15 +9,26 @@ struct NetworkCheckpoint {
   let tensors: [String: StoredTensor]
   let metadata: [String: String]
 
+  /// What was taken where the file left a choice.
+  let notes: [String]
+  /// Tensors of kinds that are not read, and which class makes them.
+  let unread: [String: String]
+
   init(_ checkpoint: Checkpoint) {
     path = checkpoint.path
     metadata = checkpoint.metadata
+    let scope = CheckpointScope(checkpoint.names, in: checkpoint.path)
+    notes = checkpoint.notes + scope.notes
     let flavour = KeyMap.flavour(of: checkpoint.tensors.keys)
     self.flavour = flavour
-    tensors = Dictionary(
-      checkpoint.tensors.compactMap { name, tensor in
-        KeyMap.pytorchName(name, flavour: flavour).map { ($0, tensor) }
-      }, uniquingKeysWith: { first, _ in first })
+    func named<Value>(_ values: [String: Value]) -> [String: Value] {
+      Dictionary(
+        values.compactMap { name, value in
+          scope.name(name).flatMap { KeyMap.pytorchName($0, flavour: flavour) }.map { ($0, value) }
+        }, uniquingKeysWith: { first, _ in first })
+    }
+    tensors = named(checkpoint.tensors)
+    unread = named(checkpoint.unread)
   }
 
   /// Whether the file's network has DropCov's attention.
@@ -42,7 +53,8 @@ struct NetworkCheckpoint {
   /// `asked` with what the file decides: flavour, d, class count, input channels and normalisation.
   func configuration(for asked: NetworkConfiguration) throws -> NetworkConfiguration {
     guard let stem = tensors["conv1.weight"]?.shape, stem.rank == 4 else {
-      throw LoadError.notANetwork(path: path, missing: "conv1.weight")
+      if let kind = unread["conv1.weight"] { throw LoadError.unread(path: path, name: "conv1.weight", kind: kind) }
+      throw LoadError.notANetwork(path: path, missing: "conv1.weight", names: Array(tensors.keys.sorted().prefix(3)))
     }
     guard stem[1] == 1 || stem[1] == 3 else { throw LoadError.inputChannels(path: path, found: stem[1]) }
     var found = asked
@@ -134,7 +146,10 @@ extension ResNet {
     if let failure { throw failure }
     if configuration.normalization != .dropCov { unused.remove("eca_layer.conv.weight") }
     report.unexpected = unused.sorted()
-    report.warnings = warnings(configuration, file, report)
+    report.warnings = file.notes + warnings(configuration, file, report)
+    if let name = report.missing.first(where: { file.unread[$0] != nil }), let kind = file.unread[name] {
+      throw LoadError.unread(path: file.path, name: name, kind: kind)
+    }
     if let chosen = configuration.normalization, let trained, chosen != trained {
       report.warnings.append(
         "\(file.path) was trained with the normalization \(trained); it runs with \(chosen), another network")

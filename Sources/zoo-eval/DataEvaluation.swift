@@ -8,6 +8,7 @@ import ModelZoo
 struct DataEvaluation {
   let options: ZooEval
   let classifier: Classifier
+  let report: Report
   /// Whether the weights are those that come with the package.
   let usesBox: Bool
 
@@ -24,7 +25,7 @@ struct DataEvaluation {
         "\(directory): not Fashion-MNIST, which the network in the box was trained on; --checkpoint names other weights"
       )
     }
-    try options.report.line("\(classifier.model) on \(data.summary)")
+    try report.line("\(classifier.model) on \(data.summary)")
 
     StopSignal.listen()
     var rows = PredictionsFile(classNames: classifier.classNames)
@@ -49,16 +50,17 @@ struct DataEvaluation {
       throw UnreadableImage(
         path: directory, reason: "none of the \(summary.failures.count) images could be read" + reason)
     }
-    report(failures: summary.failures)
-    try options.report.line(text(summary))
+    warn(of: summary.failures)
+    try report.line(text(summary))
     let doubt = doubt(about: data)
-    if let doubt { try options.report.line(doubt) }
+    if let doubt { try report.line(doubt) }
     if let path = options.predictions { try rows.write(to: path) }
     if let path = options.resultsPath {
       var results = results(summary)
       results.labels = doubt ?? data.labelKind.rawValue
       try results.write(to: path)
     }
+    try report.finish()
     if !summary.failures.isEmpty { throw imagesLeftOut }
   }
 
@@ -94,7 +96,7 @@ struct DataEvaluation {
   }
 
   /// At most five lines that name images which could not be read.
-  private func report(failures: [(path: String, reason: String)]) {
+  private func warn(of failures: [(path: String, reason: String)]) {
     guard !failures.isEmpty else { return }
     Output.warn("\(failures.count) of the images could not be read and are left out:")
     let shown = failures.count > 5 ? failures.prefix(4) : failures[...]
@@ -148,5 +150,5 @@ struct DataMismatch: Error, CustomStringConvertible {
 struct UnreadableImage: Error, CustomStringConvertible {
   let path: String
   let reason: String
-  var description: String { reason.hasPrefix(path) ? reason : "\(path): \(reason)" }
+  var description: String { reason.contains(path) ? reason : "\(path): \(reason)" }
 }

@@ -7,6 +7,7 @@ import ModelZoo
 struct ImageClassification {
   let options: ZooEval
   let classifier: Classifier
+  let report: Report
 
   func run() throws {
     if classifier.report == nil { Output.warn(Output.randomWeights) }
@@ -39,13 +40,14 @@ struct ImageClassification {
       (results.seconds, results.imagesPerSecond) = (seconds, Double(found.count) / max(seconds, 1e-9))
       try results.write(to: path)
     }
+    try report.finish()
     if failures > 0 { throw imagesLeftOut }
   }
 
   private func show(_ path: String, _ predictions: [Prediction]) throws {
-    try options.report.line(path)
+    try report.line(path)
     for prediction in predictions {
-      try options.report.line(
+      try report.line(
         "  " + Output.percent(Double(prediction.probability) * 100) + "  \(prediction.index)  \(prediction.name)")
     }
   }

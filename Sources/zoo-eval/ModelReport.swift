@@ -6,35 +6,38 @@ import ModelZoo
 struct ModelReport {
   let options: ZooEval
   let classifier: Classifier
+  let report: Report
 
   func run() throws {
     let entry = try Zoo.entry(named: classifier.model)
-    try options.report.line("\(classifier.model): \(title)")
-    if classifier.report == nil { try options.report.line(Output.randomWeights) }
-    try options.report.line()
+    try report.line("\(classifier.model): \(title)")
+    if classifier.report == nil { try report.line(Output.randomWeights) }
+    try report.line()
     try counts(entry)
     if options.explain { return try explain() }
     let speed = try measureSpeed()
-    try options.report.line(
+    try report.line(
       "\nspeed         " + String(format: "%.1f images/s", speed.imagesPerSecond)
         + ", median of \(speed.batches) batches of \(options.batchSize), network alone, \(threads)")
-    try options.report.line("memory        " + String(format: "%.0f MB at its peak", Output.peakMemoryMB))
+    try report.line("memory        " + String(format: "%.0f MB at its peak", Output.peakMemoryMB))
     if classifier.report == nil, classifier.configuration.head == .fastmpn { try squareRootError() }
     let blas = BLASInfo.current
-    try options.report.line("BLAS          \(blas.library) \(blas.version), kernel \(blas.kernel)")
+    try report.line("BLAS          \(blas.library) \(blas.version), kernel \(blas.kernel)")
     if classifier.report == nil { try nextSteps(entry) }
     if let path = options.resultsPath {
       var results = Results(options: options, classifier: classifier)
       (results.imagesPerSecond, results.seconds) = (speed.imagesPerSecond, speed.seconds)
       try results.write(to: path)
     }
+    try report.finish()
   }
 
   private func explain() throws {
     let explanation = Explanation(steps: try classifier.profile(images))
-    try options.report.line("\na batch of \(options.batchSize), \(threads)\n")
-    for line in explanation.lines { try options.report.line(line) }
+    try report.line("\na batch of \(options.batchSize), \(threads)\n")
+    for line in explanation.lines { try report.line(line) }
     if let path = options.resultsPath { try explanation.write(to: path) }
+    try report.finish()
   }
 
   private var images: Tensor<Float> {
@@ -62,8 +65,8 @@ struct ModelReport {
   /// Parameters and multiply-adds, beside what was published.
   private func counts(_ entry: ZooEntry) throws {
     let counts = classifier.counts
-    try options.report.line("parameters    \(Output.grouped(counts.parameters))")
-    try options.report.line("MACs          \(Output.grouped(counts.multiplyAdds)) (convolutions and classifier)")
+    try report.line("parameters    \(Output.grouped(counts.parameters))")
+    try report.line("MACs          \(Output.grouped(counts.multiplyAdds)) (convolutions and classifier)")
     for figures in entry.published {
       var parts: [String] = []
       if let top1 = figures.top1 { parts.append(String(format: "top-1 %.2f %%", top1)) }
@@ -72,8 +75,8 @@ struct ModelReport {
         parts.append(String(format: "%.1f M parameters", mega))
       }
       if let giga = figures.gigaMultiplyAdds { parts.append(String(format: "%.2f G MACs", giga)) }
-      try options.report.line("published     \(parts.joined(separator: ", ")) — \(figures.source)")
-      if let remark = figures.remark { try options.report.line("              \(remark)") }
+      try report.line("published     \(parts.joined(separator: ", ")) — \(figures.source)")
+      if let remark = figures.remark { try report.line("              \(remark)") }
     }
   }
 
@@ -110,7 +113,7 @@ struct ModelReport {
       return (sums.0 + (a - b) * (a - b), sums.1 + b * b)
     }
     let error = (difference / max(norm, .leastNormalMagnitude)).squareRoot()
-    try options.report.line(
+    try report.line(
       "square root   \(operation.iterations) Newton–Schulz iterations are "
         + String(format: "%.0f %%", error * 100)
         + " away from the exact root (Frobenius norm, this network's features)")
@@ -118,14 +121,14 @@ struct ModelReport {
 
   private func nextSteps(_ entry: ZooEntry) throws {
     if let url = entry.checkpointURL {
-      try options.report.line("\nThe authors' checkpoint: \(url)")
+      try report.line("\nThe authors' checkpoint: \(url)")
     } else if entry.configuration.family == .imageNet {
-      try options.report.line("\nNo checkpoint of this network is published; your own will do.")
+      try report.line("\nNo checkpoint of this network is published; your own will do.")
     } else {
-      try options.report.line(
+      try report.line(
         "\nNetworks of this kind are trained on CIFAR-10; any checkpoint with He et al.'s layout will do."
       )
     }
-    try options.report.line("Evaluate it:  zoo-eval \(entry.name) --checkpoint FILE --data DIR")
+    try report.line("Evaluate it:  zoo-eval \(entry.name) --checkpoint FILE --data DIR")
   }
 }

@@ -142,9 +142,6 @@ struct ZooEval: ParsableCommand {
   /// Where results go: the file, `-`, or nowhere.
   var resultsPath: String? { json ? "-" : results }
 
-  /// Lines for a person: on standard output, unless a program reads that.
-  var report: Report { Report(usesStandardError: resultsPath == "-" || predictions == "-") }
-
   func validate() throws {
     if list {
       guard model == nil else { throw ValidationError("--list takes no model") }
@@ -241,24 +238,25 @@ struct ZooEval: ParsableCommand {
     if iterations != nil, !makesIterations {
       throw UsageError("--iterations is for Fast-MPN networks; \(model) has no Newton–Schulz iterations")
     }
-    if box != nil { try sayBox() }
+    let report = Report(self)
+    if box != nil { try sayBox(report) }
     for warning in classifier.report?.warnings ?? [] { Output.warn(warning) }
     if let iterations, classifier.report != nil, iterations != 5 {
       Output.warn("\(iterations) Newton–Schulz iterations: a network is trained with its own number, usually 5")
     }
     if !images.isEmpty {
-      try ImageClassification(options: self, classifier: classifier).run()
+      try ImageClassification(options: self, classifier: classifier, report: report).run()
     } else if let data {
-      try DataEvaluation(options: self, classifier: classifier, usesBox: box != nil).run(data)
+      try DataEvaluation(options: self, classifier: classifier, report: report, usesBox: box != nil).run(data)
     } else {
-      try ModelReport(options: self, classifier: classifier).run()
+      try ModelReport(options: self, classifier: classifier, report: report).run()
       if box == nil, checkpoint != nil, !explain {
         Output.standardError("note: no accuracy without images: name a directory with --data, or images")
       }
     }
   }
 
-  private func sayBox() throws {
+  private func sayBox(_ report: Report) throws {
     try report.line("weights: the network in the box, trained on Fashion-MNIST")
     if data == nil, images.isEmpty, !explain {
       Output.standardError(
@@ -269,13 +267,29 @@ struct ZooEval: ParsableCommand {
 
 extension ConvolutionAlgorithm: ExpressibleByArgument {}
 
-/// Lines for a person.
-struct Report {
-  /// Whether standard output belongs to a program.
-  let usesStandardError: Bool
+/// Lines for a person: on standard output, unless that belongs to a program.
+final class Report {
+  private let usesStandardError: Bool
+  /// Whether there are files to write, for whose sake work goes on where lines cannot be delivered.
+  private let hasFiles: Bool
+  private var failure: OutputError?
+
+  init(_ options: ZooEval) {
+    usesStandardError = options.resultsPath == "-" || options.predictions == "-"
+    hasFiles = [options.resultsPath, options.predictions].contains { $0 != nil && $0 != "-" }
+  }
 
   func line(_ text: String = "") throws(OutputError) {
-    if usesStandardError { Output.standardError(text) } else { try Output.print(text) }
+    guard !usesStandardError else { return Output.standardError(text) }
+    do { try Output.print(text) } catch {
+      guard hasFiles else { throw error }
+      failure = failure ?? error
+    }
+  }
+
+  /// Once files are written: throws where a line could not be delivered.
+  func finish() throws(OutputError) {
+    if let failure { throw failure }
   }
 }
 

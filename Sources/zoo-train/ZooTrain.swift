@@ -130,7 +130,6 @@ struct ZooTrain: ParsableCommand {
   func run() throws {
     if let threads { WorkerPool.shared.width = threads }
     StopSignal.listen()
-    StopSignal.surviveReaders()
     if let warning = BLASInfo.current.warning { Output.warn(warning) }
     let trainer = try trainer()
     if let saveInterval { trainer.saveInterval = saveInterval }

@@ -9,7 +9,7 @@ struct PickleTests {
     ("torch._utils", "_rebuild_tensor_v2.__globals__"),
   ]
 
-  @Test("a global off the allow-list is refused by name, in both containers", arguments: forbidden)
+  @Test("what a foreign global makes is refused by name where it is needed, in both containers", arguments: forbidden)
   func forbiddenGlobals(module: String, name: String) {
     let call = Pickle.tuple(Pickle.string("touch /tmp/owned")) + Pickle.reduce
     let byName = Pickle.global(module, name) + call
@@ -105,7 +105,6 @@ struct PickleTests {
     ("outside its storage", [0], [1], 4),
     ("outside its storage", [2, 1], [Int.max, 1], Int.max),
     ("larger than its storage", [1_000_000_000_000], [0], 0),
-    ("larger than its storage", [4], [0], 0),
     ("too large", [Int.max, 2], [0, 0], 0),
     ("too large", [1 << 32, 1 << 32, 0], [0, 0, 0], 0),
     ("as many strides", [3], [1, 1], 0),
@@ -173,10 +172,10 @@ struct PickleTests {
     }
   }
 
-  @Test("a pickle of more instructions than its file could need is refused")
+  @Test("a pickle of more values than its file could need is refused")
   func instructions() throws {
-    let many = [UInt8](repeating: UInt8(ascii: "N"), count: 1_000_000)
-    #expect(try #require(refusal(Zip.torch(many).bytes)).description.contains("instructions"))
+    let many = [UInt8](repeating: UInt8(ascii: "N"), count: 16_000_000)
+    #expect(try #require(refusal(Zip.torch(many).bytes)).description.contains("bytes of objects, too many"))
   }
 
   @Test("tensors that share numbers may, but not a thousandfold")

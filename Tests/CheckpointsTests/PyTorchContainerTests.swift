@@ -54,6 +54,15 @@ struct PyTorchContainerTests {
     #expect(description.contains(reason), "\(description)")
   }
 
+  @Test("bytes behind the archive belong to nothing")
+  func trailing() throws {
+    for rest in [[UInt8](repeating: 0, count: 512), Array("PK".utf8), [UInt8](repeating: 0x50, count: 60_000)] {
+      let checkpoint = try Checkpoint(bytes: Zip.sound.bytes + rest, named: "f")
+      #expect(try checkpoint.tensors["weight"]?.scalars == [1, 2, 3])
+    }
+    #expect(refusal(Zip.sound.bytes + [UInt8](repeating: 0, count: 70_000)) != nil)
+  }
+
   @Test("a flipped bit among the numbers is found when the check sums are verified")
   func checksums() throws {
     var zip = Zip.sound
@@ -136,6 +145,21 @@ struct PyTorchContainerTests {
     #expect(try #require(refusal(tar)).description.contains("tar archive"))
     #expect(try #require(refusal(Array("<!DOCTYPE html><html>".utf8))).description.contains("HTML page"))
     #expect(try #require(refusal(Array("GIF89a......".utf8))).description.contains("47 49 46"))
+    for (bytes, word) in [
+      (Array("version https://git-lfs.github.com/spec/v1\noid".utf8), "Git LFS"),
+      (Array(#"{"metadata": {}, "weight_map": {"a": "b"}}"#.utf8), "several files"), (Array(#"{"a": 1}"#.utf8), "JSON"),
+      ([0x93] + Array("NUMPY".utf8), "NumPy array"), ([0x89] + Array("HDF\r\n".utf8), "HDF5"),
+      ([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0], "gzip"), (Array("GGUF....".utf8), "GGUF"),
+    ] as [([UInt8], String)] {
+      #expect(try #require(refusal(bytes)).description.contains(word))
+    }
+    let program = Zip(entries: [
+      Zip.Entry(name: "m/data.pkl", data: Pickle.program(Pickle.none)), Zip.Entry(name: "m/constants.pkl", data: []),
+      Zip.Entry(name: "m/code/__torch__.py", data: []),
+    ])
+    #expect(try #require(refusal(program.bytes)).description.contains("TorchScript"))
+    let arrays = Zip(entries: [Zip.Entry(name: "a.npy", data: [1])])
+    #expect(try #require(refusal(arrays.bytes)).description.contains(".npz"))
     #expect(refusal([0]) == .unrecognized(path: "file.pth", found: "the bytes 00"))
     #expect(refusal([]) == .unreadable(path: "file.pth", reason: "it is empty"))
     #expect(throws: CheckpointError.self) { try Checkpoint(contentsOf: "/nonexistent/file.pth") }

@@ -80,7 +80,10 @@ struct SafetensorsTests {
       safetensors("{\(entry("a", "F32", "[1]", 0, 4)),\(entry("a", "F32", "[1]", 4, 8))}", data: numbers)
     ),
     ("'shape' twice", safetensors("{\"a\":{\"shape\":[1],\"shape\":[1]}}")),
-    ("unknown key 'x'", safetensors("{\"a\":{\"x\":[1]}}")),
+    ("lacks the dtype", safetensors("{\"a\":{\"x\":[1]}}")),
+    ("brackets that do not match", safetensors("{\"a\":{\"x\":[1}}}")),
+    ("ends early", safetensors("{\"a\":{\"x\":[[[")),
+    ("no value", safetensors("{\"a\":{\"x\":,}}")),
     ("lacks", safetensors("{\"a\":{\"dtype\":\"F32\",\"shape\":[0]}}")),
     ("lacks", safetensors("{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0]}}")),
     ("more than 2 integers", safetensors("{\"a\":{\"data_offsets\":[0,1,2]}}")),
@@ -92,7 +95,9 @@ struct SafetensorsTests {
     ("no integer", safetensors("{\"a\":{\"shape\":[01]}}")),
     ("']' expected", safetensors("{\"a\":{\"shape\":[1.5]}}")),
     ("63 bits", safetensors("{\"a\":{\"shape\":[99999999999999999999]}}")),
-    ("type 'F8_E5M2'", safetensors("{\(entry("a", "F8_E5M2", "[8]", 0, 8))}", data: numbers)),
+    ("type 'F4'", safetensors("{\(entry("a", "F4", "[8]", 0, 8))}", data: numbers)),
+    ("type F8_E5M2 8 bytes", safetensors("{\(entry("a", "F8_E5M2", "[7]", 0, 8))}", data: numbers)),
+    ("type C64 8 bytes", safetensors("{\(entry("a", "C64", "[4611686018427387904,4]", 0, 8))}", data: numbers)),
     ("takes 12 bytes, the file has 8", safetensors("{\(entry("a", "F32", "[3]", 0, 8))}", data: numbers)),
     ("too large", safetensors("{\(entry("a", "F32", "[4294967296,4294967296]", 0, 8))}", data: numbers)),
     ("at bytes 4..<16 of 8", safetensors("{\(entry("a", "F32", "[3]", 4, 16))}", data: numbers)),
@@ -101,6 +106,18 @@ struct SafetensorsTests {
     ("leave a hole", safetensors("{\(entry("a", "F32", "[1]", 4, 8))}", data: numbers)),
     ("end at byte 4 of the data, which has 8", safetensors("{\(entry("a", "F32", "[1]", 0, 4))}", data: numbers)),
   ]
+
+  @Test("what other writers add is overlooked, and tensors of types that are not read are told by name")
+  func additions() throws {
+    let note = #""note":{"a":[1,{"b":"]}"}],"c":null,"d":-1.5e3,"e":true},"#
+    let header =
+      #"{"__metadata__":null,"a":{\#(note)"dtype":"F32","shape":[1],"data_offsets":[0,4]},"#
+      + Self.entry("b", "F8_E4M3", "[2,2]", 4, 8) + "}"
+    let checkpoint = try Checkpoint(bytes: safetensors(header, data: Self.numbers), named: "f")
+    #expect(checkpoint.names == ["a"] && checkpoint.metadata.isEmpty)
+    #expect(try checkpoint.tensors["a"]?.scalars == [1])
+    #expect(checkpoint.unread == ["b": "numbers of the type F8_E4M3"])
+  }
 
   @Test("a safetensors file that contradicts itself is refused with the reason", arguments: broken.indices)
   func damaged(index: Int) throws {
