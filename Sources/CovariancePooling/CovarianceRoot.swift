@@ -40,7 +40,7 @@ struct CovarianceRoot: TensorOperation {
     return application
   }
 
-  public var pullbackNeeds: PullbackNeeds { .inputs }
+  var pullbackNeeds: PullbackNeeds { .inputs }
 
   /// The root's gradient with respect to Σ, then Σ's with respect to the features. The power of two cancels.
   func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
