@@ -3,7 +3,7 @@
 SWIFT ?= swift
 LIBRARIES = libopenblas-dev liblapacke-dev libjpeg-dev libwebp-dev zlib1g-dev
 
-.PHONY: demo test libraries data format benchmark roots peers
+.PHONY: demo test sanitize libraries data format benchmark roots peers
 
 demo: libraries data
 	$(SWIFT) build -c release --product zoo-eval
@@ -13,6 +13,26 @@ demo: libraries data
 test: libraries
 	$(SWIFT) build -c release --build-tests
 	$(SWIFT) test -c release --skip-build
+
+# The tests of what handles memory and threads of its own, under each sanitizer in a build of its own; in release, since a debug
+# build leaves the kernels to BLAS. `make sanitize SANITIZER=thread` runs one. What measures memory is left out.
+SANITIZER = address undefined thread
+SANITIZED = (LinearAlgebra|Tensors|NeuralNetworks|CovariancePooling|Inference|Checkpoints|Vision|Files|Charts)Tests
+UNSANITIZED = CheckpointsTests.MemoryTests
+SANITIZER_OPTIONS = LSAN_OPTIONS=suppressions=Tests/Sanitizers/leaks.txt \
+  TSAN_OPTIONS=suppressions=Tests/Sanitizers/races.txt
+
+# Swift has no undefined behaviour to look for: it is the C targets' alone.
+SWIFT_RUNTIME = $(shell $(SWIFT) -print-target-info | sed -n 's/.*"runtimeResourcePath": "\(.*\)".*/\1/p')
+sanitizing = $(if $(filter undefined,$(1)),-Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined \
+  -Xlinker "$(SWIFT_RUNTIME)/clang/lib/linux/libclang_rt.ubsan_standalone-$(shell uname -m).a",--sanitize=$(1))
+
+sanitize: $(addprefix sanitize-,$(SANITIZER))
+
+sanitize-%: libraries
+	$(SWIFT) build -c release --build-tests --scratch-path .build-$* $(call sanitizing,$*)
+	$(SANITIZER_OPTIONS) $(SWIFT) test -c release --skip-build --scratch-path .build-$* $(call sanitizing,$*) \
+	  --filter '$(SANITIZED)' --skip '$(UNSANITIZED)'
 
 libraries:
 	@command -v $(SWIFT) >/dev/null || { echo "error: no '$(SWIFT)' found: install a Swift toolchain, 6.1 or later" >&2; exit 1; }

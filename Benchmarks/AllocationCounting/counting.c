@@ -6,7 +6,14 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#if defined(__GLIBC__)
+// A sanitizer has taken the C library's place already.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define COVPOOL_SANITIZED
+#endif
+#endif
+
+#if defined(__GLIBC__) && !defined(COVPOOL_SANITIZED)
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>

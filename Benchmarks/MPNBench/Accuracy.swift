@@ -19,7 +19,8 @@ struct Accuracy {
       residual = nil
       return
     }
-    residual = squareRootResiduals(root, of: Covariance().forward([trial.features]))
+    // In double precision Σ is in range whatever the features are.
+    residual = squareRootResiduals(widened(root), of: Covariance().forward([widened(trial.features)]))
       .reduce(0) { $1.isNaN ? $1 : max($0, $1) }
   }
 }
@@ -30,7 +31,7 @@ final class ExactReference {
   private var known: [CovarianceFunction: (Tensor<Double>, Tensor<Double>)] = [:]
 
   init<Scalar: RealScalar>(_ features: Tensor<Scalar>) {
-    self.features = Tensor(features.shape, features.scalars.map(Double.init))
+    self.features = widened(features)
   }
 
   subscript(function: CovarianceFunction) -> (value: Tensor<Double>, gradient: Tensor<Double>)? {
@@ -42,6 +43,8 @@ final class ExactReference {
     return (application.output, gradient)
   }
 }
+
+private func widened(_ x: Tensor<some RealScalar>) -> Tensor<Double> { Tensor(x.shape, x.scalars.map { Double($0) }) }
 
 /// ‖found − wanted‖ / ‖wanted‖; 0 where both are 0.
 func relativeDistance<Scalar: RealScalar>(_ found: Tensor<Scalar>, _ wanted: Tensor<some RealScalar>) -> Double {

@@ -4,9 +4,13 @@ import Kernels
 /// The covariance of the channels of each sample: Σ = X̃ X̃ᵀ / N, X̃ the features with each channel's mean removed.
 ///
 /// Input `[B, d, …]` with N positions in the trailing axes, result `[B, d, d]`. N, not N − 1, divides, as in iSQRT-COV
-/// (Li et al. 2018, eq. 1). Constant features give Σ = 0 exactly: what rounding leaves of them is cut off, so that a
-/// normalisation does not amplify it. Variances beyond the range of `Scalar` give infinity, which `checkingNumerics` makes
-/// an error, and those below it 0; `CovarianceFunction`, which never stores Σ, has the wider range of its root.
+/// (Li et al. 2018, eq. 1).
+///
+/// Features are taken for what they are: Σ is 0 where every channel is constant, and nowhere else, however small the
+/// deviations are beside their means. Where the trace of Σ is not 0 and yet less than the smallest normal number of
+/// `Scalar`, or Σ is beyond the largest, the sample is NaN or infinite, and an error in `checkingNumerics`. Roots that
+/// start from the features, `CovarianceFunction` and the square roots of a `CovarianceNormalization`, never store such a Σ
+/// and have no such limit.
 public struct Covariance: TensorOperation {
   /// Whether means are removed; without, Σ = X Xᵀ / N is bilinear pooling (Lin et al. 2015, eq. 2).
   public var isCentered: Bool
@@ -21,83 +25,112 @@ public struct Covariance: TensorOperation {
   }
 
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
-    let shape = inputs[0].shape
+    forward(inputs[0], into: result.baseAddress!, scales: nil)
+  }
+
+  /// The covariances; where `scales` has room for a number for each sample, those of the features over the power of two
+  /// that is written there.
+  func forward<Scalar>(
+    _ input: Tensor<Scalar>, into sigma: UnsafeMutablePointer<Scalar>, scales: UnsafeMutablePointer<Double>?
+  ) {
+    let (shape, x, failures) = (input.shape, input.pointer, FailureLog())
     let (d, positions) = (shape[1], shape.dropFirst(2).reduce(1, *))
-    let (x, sigma, failures) = (inputs[0].pointer, result.baseAddress!, FailureLog())
-    defer { failures.report() }
     WorkerPool.shared.forEach(shape[0]) { sample in
-      withScratch(of: Scalar.self, d * positions + d) { scratch in
-        let (centered, output) = (scratch + d, sigma + sample * d * d)
-        guard isCentered else {
-          return multiplyByTranspose(
-            MatrixView(x + sample * d * positions, rows: d, columns: positions), into: output,
-            scale: 1 / Scalar(positions))
-        }
-        let squares = center(x + sample * d * positions, into: centered, means: scratch, rows: d, columns: positions)
+      withScratch(of: Scalar.self, d * positions) { centered in
+        let (features, output) = (x + sample * d * positions, sigma + sample * d * d)
+        let scale = isCentered ? center(features, into: centered, rows: d, columns: positions) : 1
+        scales?[sample] = scale == 0 ? 1 : scale
         multiplyByTranspose(
-          MatrixView(centered, rows: d, columns: positions), into: output, scale: 1 / Scalar(positions))
-        let total = Double(trace(output, size: d))
-        if isRounding(trace: total, squares: squares, d: d, positions: positions, of: Scalar.self) {
-          fill(output, with: 0, count: d * d)
+          MatrixView(isCentered ? UnsafePointer(centered) : features, rows: d, columns: positions), into: output,
+          scale: 1 / Scalar(positions))
+        if scales == nil, scale != 1, scale != 0 {
+          for _ in 0..<2 { scaled(output, by: Scalar(scale), into: output, count: d * d) }
         }
-        if !total.isFinite, squares.isFinite {
+        let total = Double(trace(output, size: d))
+        if !total.isFinite, allFinite(features, count: d * positions) {
           failures.note(name, sample: sample, "the variances are out of the range of \(Scalar.name)")
+        } else if total < Double(Scalar.leastNormalMagnitude), !isZero(scale, features, count: d * positions) {
+          failures.note(name, sample: sample, "the variances are below the range of \(Scalar.name)")
+          fill(output, with: .nan, count: d * d)
         }
       }
     }
+    failures.report()
+  }
+
+  /// Whether Σ is 0, and not only too small.
+  private func isZero<Scalar: RealScalar>(_ scale: Double, _ features: UnsafePointer<Scalar>, count: Int) -> Bool {
+    isCentered ? scale == 0 : (0..<count).allSatisfy { features[$0] == 0 }
   }
 
   public var pullbackNeeds: PullbackNeeds { .inputs }
 
   /// ∂X = (G + Gᵀ) X̃ / N, or X in place of X̃.
   public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
-    let (shape, x, g) = (application.inputs[0].shape, application.inputs[0].pointer, gradient.pointer)
+    [pullback(gradient, features: application.inputs[0], scales: nil)]
+  }
+
+  /// The gradient with respect to the features over `scales`, if there are some, as `forward` made them.
+  func pullback<Scalar>(
+    _ gradient: Tensor<Scalar>, features: Tensor<Scalar>, scales: UnsafePointer<Double>?
+  ) -> Tensor<Scalar> {
+    let (shape, x, g) = (features.shape, features.pointer, gradient.pointer)
     let (d, positions) = (shape[1], shape.dropFirst(2).reduce(1, *))
-    return [
-      Tensor(shape) { result in
-        let target = result.baseAddress!
-        WorkerPool.shared.forEach(shape[0]) { sample in
-          withScratch(of: Scalar.self, d + d * positions + d * d) { scratch in
-            let (centered, symmetric) = (scratch + d, scratch + d + d * positions)
-            if isCentered {
-              _ = center(x + sample * d * positions, into: centered, means: scratch, rows: d, columns: positions)
-            } else {
-              centered.update(from: x + sample * d * positions, count: d * positions)
-            }
-            plusTranspose(g + sample * d * d, into: symmetric, size: d)
-            multiply(
-              MatrixView(symmetric, rows: d, columns: d), MatrixView(centered, rows: d, columns: positions),
-              into: target + sample * d * positions, scale: 1 / Scalar(positions))
+    return Tensor(shape) { result in
+      let target = result.baseAddress!
+      WorkerPool.shared.forEach(shape[0]) { sample in
+        withScratch(of: Scalar.self, d * positions + d * d) { centered in
+          let symmetric = centered + d * positions
+          if isCentered {
+            center(
+              x + sample * d * positions, into: centered, rows: d, columns: positions, scale: scales?[sample] ?? 1)
+          } else {
+            centered.update(from: x + sample * d * positions, count: d * positions)
           }
+          plusTranspose(g + sample * d * d, into: symmetric, size: d)
+          multiply(
+            MatrixView(symmetric, rows: d, columns: d), MatrixView(centered, rows: d, columns: positions),
+            into: target + sample * d * positions, scale: 1 / Scalar(positions))
         }
       }
-    ]
+    }
   }
 }
 
-/// Removes each row's mean; returns the sum of the squares of `x`.
-func center<Scalar: RealScalar>(
-  _ x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Scalar>, means: UnsafeMutablePointer<Scalar>, rows: Int,
-  columns: Int
+/// Removes each row's mean and divides by a power of two, so that squares and products stay in range; in the usual range it
+/// is 1. Nothing is rounded that was not.
+/// - Returns: the power of two; 0 where all rows are constant.
+func center<Scalar: RealScalar, Result: RealScalar>(
+  _ x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Result>, rows: Int, columns: Int
+) -> Double {
+  let largest = center(x, into: y, rows: rows, columns: columns, scale: 1)
+  guard largest > 0, largest.isFinite else { return largest == 0 ? 0 : 1 }
+  let exponent = Int(largest.exponent), usual = Scalar.self == Float.self ? 32 : 400
+  if abs(exponent) <= usual { return 1 }
+  // Its inverse is a number too.
+  let scale = Double(sign: .plus, exponent: min(max(exponent, -1000), 1000), significand: 1)
+  center(x, into: y, rows: rows, columns: columns, scale: scale)
+  return scale
+}
+
+/// Removes each row's mean and divides by `scale`; returns the largest deviation from a mean, before that.
+@discardableResult
+func center<Scalar: RealScalar, Result: RealScalar>(
+  _ x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Result>, rows: Int, columns: Int, scale: Double
 ) -> Double {
   forPrecision(
     of: Scalar.self,
     float: {
-      covpool_row_means_f32(x.float, means.float, rows, columns)
-      return covpool_center_f32(x.float, means.float, y.float, rows, columns)
-    },
-    double: {
-      covpool_row_means_f64(x.double, means.double, rows, columns)
-      return covpool_center_f64(x.double, means.double, y.double, rows, columns)
-    })
+      forPrecision(
+        of: Result.self, float: { covpool_center_f32(x.float, 1 / scale, y.float, rows, columns) },
+        double: { covpool_center_to_double(x.float, 1 / scale, y.double, rows, columns) })
+    }, double: { covpool_center_f64(x.double, 1 / scale, y.double, rows, columns) })
 }
 
-/// Whether a trace is no more than what rounding leaves of constant features: d · (8 ε)² times the mean square.
-func isRounding<Scalar: RealScalar>(
-  trace: Double, squares: Double, d: Int, positions: Int, of _: Scalar.Type
-) -> Bool {
-  let unit = 8 * Double(Scalar.ulpOfOne)
-  return trace <= Double(d) * unit * unit * squares / Double(d * positions)
+private func allFinite<Scalar: RealScalar>(_ x: UnsafePointer<Scalar>, count: Int) -> Bool {
+  forPrecision(
+    of: Scalar.self, float: { covpool_all_finite_f32(x.float, count) != 0 },
+    double: { covpool_all_finite_f64(x.double, count) != 0 })
 }
 
 /// The sum of the diagonal of an n×n matrix, accumulated in double precision.

@@ -8,7 +8,7 @@ import Kernels
 /// precision, count as 0 whatever the road: 2·10⁻⁷ of the largest singular value of the features at N = 256. Of N positions
 /// no more than N − 1 eigenvalues are not 0, since means are removed. Features that are not finite give NaN; so do a
 /// decomposition that does not converge and a function out of range, which `checkingNumerics` makes errors. Constant
-/// features give 0, and a gradient of 0.
+/// features give 0, and a gradient of 0; others never do, however small: powers of two are taken out.
 public struct CovarianceFunction: TensorOperation, Hashable {
   /// How the eigenvalues of Σ and their vectors are found.
   public enum Road: String, CaseIterable, Hashable, Sendable, Codable {
@@ -49,7 +49,7 @@ public struct CovarianceFunction: TensorOperation, Hashable {
     decompose(inputs[0], into: result.baseAddress!) { _, body in
       withScratch(of: Double.self, sizes.rank) { values in
         withScratch(of: Scalar.self, sizes.rank * sizes.d) { vectors in
-          body(EigenSpectrum(size: sizes.d, vectors: vectors, values: values, capacity: sizes.rank), nil)
+          _ = body(EigenSpectrum(size: sizes.d, vectors: vectors, values: values, capacity: sizes.rank), nil)
         }
       }
     }
@@ -62,14 +62,15 @@ public struct CovarianceFunction: TensorOperation, Hashable {
         shape: [batch, sizes.rank, width], storage: TensorStorage(count: batch * sizes.rank * width))
     }
     let values = Tensor<Double>(shape: [batch, sizes.rank], storage: TensorStorage(count: batch * sizes.rank))
+    let scales = Tensor<Double>(shape: [batch], storage: TensorStorage(count: batch))
     let output = Tensor<Scalar>(outputShape(inputs.map(\.shape))) { result in
       decompose(inputs[0], into: result.baseAddress!) { sample, body in
         let (spectrum, projections) = Self.spectrum(sample, saved, values, sizes)
-        body(spectrum, projections)
+        UnsafeMutablePointer(mutating: scales.pointer)[sample] = body(spectrum, projections)
       }
     }
     var application = Application(inputs: inputs, output: output, saved: saved, needsGradient: needsGradient)
-    application.savedInDouble = [values]
+    application.savedInDouble = [values, scales]
     return application
   }
 
@@ -84,11 +85,13 @@ public struct CovarianceFunction: TensorOperation, Hashable {
   public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
     let (shape, sizes) = (application.inputs[0].shape, Sizes(application.inputs[0].shape))
     let (g, saved, values) = (gradient.pointer, application.saved, application.savedInDouble[0])
+    let scales = application.savedInDouble[1].pointer
     return [
       Tensor(shape) { result in
         let target = result.baseAddress!
         WorkerPool.shared.forEach(shape[0]) { sample in
-          let (spectrum, projections) = Self.spectrum(sample, saved, values, sizes)
+          var (spectrum, projections) = Self.spectrum(sample, saved, values, sizes)
+          spectrum.scale = scales[sample]
           featureGradient(
             g + sample * sizes.d * sizes.d, spectrum, projections, sizes,
             into: target + sample * sizes.d * sizes.positions)
@@ -134,7 +137,8 @@ public struct CovarianceFunction: TensorOperation, Hashable {
         multiply(MatrixView(m, rows: rank, columns: rank), u, into: left, keeping: 1)
         multiply(
           MatrixView(left, rows: rank, columns: d).transposed,
-          MatrixView(projections, rows: rank, columns: positions), into: result, scale: 2 / Scalar(positions))
+          MatrixView(projections, rows: rank, columns: positions), into: result,
+          scale: Scalar(2 / Double(positions) * function.effect(ofScale: spectrum.scale).gain / spectrum.scale))
       }
     }
   }
@@ -151,11 +155,12 @@ public struct CovarianceFunction: TensorOperation, Hashable {
     )
   }
 
-  /// Decomposes each sample into the spectrum and the projections C, if any, that `withSpectrum` lends for it.
+  /// Decomposes each sample into the spectrum and the projections C, if any, that `withSpectrum` lends for it; its body
+  /// returns the spectrum's scale.
   private func decompose<Scalar: RealScalar>(
     _ input: Tensor<Scalar>, into result: UnsafeMutablePointer<Scalar>,
     withSpectrum:
-      (_ sample: Int, _ body: (EigenSpectrum<Scalar>, _ projections: UnsafeMutablePointer<Scalar>?) -> Void) -> Void
+      (_ sample: Int, _ body: (EigenSpectrum<Scalar>, _ projections: UnsafeMutablePointer<Scalar>?) -> Double) -> Void
   ) {
     let (sizes, x) = (Sizes(input.shape), input.pointer)
     let failures = FailureLog()
@@ -163,11 +168,12 @@ public struct CovarianceFunction: TensorOperation, Hashable {
     WorkerPool.shared.forEach(input.shape[0]) { sample in
       withSpectrum(sample) { spectrum, projections in
         let (features, output) = (x + sample * sizes.d * sizes.positions, result + sample * sizes.d * sizes.d)
+        var spectrum = spectrum
         do throws(LAPACKError) {
           switch road {
-          case .full, .automatic: try full(features, sizes, into: spectrum, projections)
-          case .gram: try gram(features, sizes, into: spectrum, projections)
-          case .svd: try svd(features, sizes, into: spectrum, projections)
+          case .full, .automatic: spectrum.scale = try full(features, sizes, into: spectrum, projections)
+          case .gram: spectrum.scale = try gram(features, sizes, into: spectrum, projections)
+          case .svd: spectrum.scale = try svd(features, sizes, into: spectrum, projections)
           }
           if !spectrum.compose(function, into: output) {
             failures.note(name, sample: sample, "\(function) of an eigenvalue is out of range")
@@ -177,6 +183,7 @@ public struct CovarianceFunction: TensorOperation, Hashable {
           spectrum.fillWithNaN()
           fill(output, with: .nan, count: sizes.d * sizes.d)
         }
+        return spectrum.scale
       }
     }
     failures.report()
@@ -194,19 +201,20 @@ public struct CovarianceFunction: TensorOperation, Hashable {
   private func full<Scalar: RealScalar>(
     _ x: UnsafePointer<Scalar>, _ sizes: Sizes, into spectrum: EigenSpectrum<Scalar>,
     _ projections: UnsafeMutablePointer<Scalar>?
-  ) throws(LAPACKError) {
-    try withScratch(of: Double.self, sizes.d * (sizes.positions + sizes.d + 1)) {
+  ) throws(LAPACKError) -> Double {
+    return try withScratch(of: Double.self, sizes.d * (sizes.positions + sizes.d + 1)) {
       (scratch) throws(LAPACKError) in
       let (matrix, values) = (scratch + sizes.featureCount, scratch + sizes.featureCount + sizes.d * sizes.d)
       let features = MatrixView(scratch, rows: sizes.d, columns: sizes.positions)
-      let squares = centerToDouble(x, into: scratch, sizes)
+      let scale = center(x, into: scratch, rows: sizes.d, columns: sizes.positions)
+      guard scale != 0 else { return spectrum.fillWithZeros() }
       multiplyByTranspose(features, into: matrix, scale: 1 / Double(sizes.positions))
-      guard try decompose(matrix, values, size: sizes.d, sizes, squares: squares, into: spectrum) else { return }
+      try SolverCache.decompose(matrix, values: values, size: sizes.d, by: algorithm)
       let cut = SpectralFunction.cut(largest: values[sizes.d - 1], size: sizes.longer)
       // With few positions as many of the vectors belong to eigenvalues that are rounding.
       let first = sizes.d - sizes.rank
       spectrum.keep(values + first, above: cut, vectors: matrix + first * sizes.d, count: sizes.rank)
-      guard let projections else { return }
+      guard let projections else { return scale }
       // In double precision: rows of small eigenvalues are differences of large numbers.
       let kept = spectrum.rank
       withScratch(of: Double.self, kept * sizes.positions) { rows in
@@ -214,22 +222,24 @@ public struct CovarianceFunction: TensorOperation, Hashable {
           MatrixView(matrix + (sizes.d - kept) * sizes.d, rows: kept, columns: sizes.d), features, into: rows)
         convert(rows, into: projections, count: kept * sizes.positions)
       }
+      return scale
     }
   }
 
   private func gram<Scalar: RealScalar>(
     _ x: UnsafePointer<Scalar>, _ sizes: Sizes, into spectrum: EigenSpectrum<Scalar>,
     _ projections: UnsafeMutablePointer<Scalar>?
-  ) throws(LAPACKError) {
+  ) throws(LAPACKError) -> Double {
     let n = sizes.positions
-    try withScratch(of: Double.self, sizes.featureCount * 2 + n * n + 2 * n) {
+    return try withScratch(of: Double.self, sizes.featureCount * 2 + n * n + 2 * n) {
       (scratch) throws(LAPACKError) in
       let (rows, matrix) = (scratch + sizes.featureCount, scratch + 2 * sizes.featureCount)
       let (values, factors) = (matrix + n * n, matrix + n * n + n)
       let features = MatrixView(scratch, rows: sizes.d, columns: n)
-      let squares = centerToDouble(x, into: scratch, sizes)
+      let scale = center(x, into: scratch, rows: sizes.d, columns: n)
+      guard scale != 0 else { return spectrum.fillWithZeros() }
       multiplyByTranspose(features.transposed, into: matrix, scale: 1 / Double(n))
-      guard try decompose(matrix, values, size: n, sizes, squares: squares, into: spectrum) else { return }
+      try SolverCache.decompose(matrix, values: values, size: n, by: algorithm)
       // With more positions than channels there is more of a null space.
       let cut = SpectralFunction.cut(largest: values[n - 1], size: sizes.longer)
       let first = max((0..<n).first { values[$0] > cut } ?? n, n - sizes.rank)
@@ -239,31 +249,25 @@ public struct CovarianceFunction: TensorOperation, Hashable {
       multiply(MatrixView(vectors, rows: kept, columns: n), features.transposed, into: rows)
       multiplyRows(rows, by: factors, into: rows, rows: kept, columns: sizes.d)
       spectrum.keep(values + first, above: 0, vectors: rows, count: kept)
-      guard let projections else { return }
+      guard let projections else { return scale }
       for i in 0..<kept { factors[i] = 1 / factors[i] }
       multiplyRows(vectors, by: factors, into: vectors, rows: kept, columns: n)
       convert(vectors, into: projections, count: kept * n)
+      return scale
     }
   }
 
   private func svd<Scalar: RealScalar>(
     _ x: UnsafePointer<Scalar>, _ sizes: Sizes, into spectrum: EigenSpectrum<Scalar>,
     _ projections: UnsafeMutablePointer<Scalar>?
-  ) throws(LAPACKError) {
+  ) throws(LAPACKError) -> Double {
     let (d, n, count) = (sizes.d, sizes.positions, min(sizes.d, sizes.positions))
-    try withScratch(of: Scalar.self, d * n + d * count + count * n + count) {
+    return try withScratch(of: Scalar.self, d * n + d * count + count * n + count) {
       (centered) throws(LAPACKError) in
       let (left, right) = (centered + d * n, centered + d * n + d * count)
       let values = right + count * n
-      // In double precision, since the mean may be large beside what it leaves.
-      let (squares, total) = withScratch(of: Double.self, d * n) { doubles in
-        let squares = centerToDouble(x, into: doubles, sizes)
-        convert(doubles, into: centered, count: d * n)
-        return (squares, sumOfSquares(doubles, count: d * n) / Double(n))
-      }
-      if isRounding(trace: total, squares: squares, d: d, positions: n, of: Scalar.self) {
-        return spectrum.values.update(repeating: 0, count: spectrum.capacity)
-      }
+      let scale = center(x, into: centered, rows: d, columns: n)
+      guard scale != 0 else { return spectrum.fillWithZeros() }
       try SolverCache.decompose(centered, rows: d, columns: n, values: values, left: left, right: right)
       let largest = Double(values[0])
       let known = 4 * Double(Scalar.ulpOfOne)
@@ -275,22 +279,8 @@ public struct CovarianceFunction: TensorOperation, Hashable {
       transpose(left, into: centered, rows: d, columns: count)
       spectrum.vectors.update(from: centered, count: sizes.rank * d)
       if let projections { multiplyRows(right, by: values, into: projections, rows: sizes.rank, columns: n) }
+      return scale
     }
-  }
-
-  /// Decomposes a matrix that has Σ's eigenvalues in place; `false` and a spectrum of zeros where it is no more than
-  /// rounding of constant features.
-  private func decompose<Scalar: RealScalar>(
-    _ matrix: UnsafeMutablePointer<Double>, _ values: UnsafeMutablePointer<Double>, size: Int, _ sizes: Sizes,
-    squares: Double, into spectrum: EigenSpectrum<Scalar>
-  ) throws(LAPACKError) -> Bool {
-    let total = trace(matrix, size: size)
-    if isRounding(trace: total, squares: squares, d: sizes.d, positions: sizes.positions, of: Scalar.self) {
-      spectrum.values.update(repeating: 0, count: spectrum.capacity)
-      return false
-    }
-    try SolverCache.decompose(matrix, values: values, size: size, by: algorithm)
-    return true
   }
 }
 
@@ -303,21 +293,4 @@ private struct Sizes {
   var featureCount: Int { d * positions }
 
   init(_ shape: Shape) { (d, positions) = (shape[1], shape.dropFirst(2).reduce(1, *)) }
-}
-
-/// Removes each row's mean in double precision; returns the sum of the squares of `x`.
-private func centerToDouble<Scalar: RealScalar>(
-  _ x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Double>, _ sizes: Sizes
-) -> Double {
-  forPrecision(
-    of: Scalar.self,
-    float: {
-      covpool_center_rows_to_double(x.float, y, sizes.d, sizes.positions)
-      return covpool_dot_f32(x.float, x.float, sizes.featureCount)
-    },
-    double: {
-      withScratch(of: Double.self, sizes.d) {
-        center(x.double, into: y, means: $0, rows: sizes.d, columns: sizes.positions)
-      }
-    })
 }

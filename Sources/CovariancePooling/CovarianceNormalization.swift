@@ -42,8 +42,8 @@ extension CovarianceNormalization {
   /// What makes the features `[B, d, …]` a matrix `[B, d, d]`, one after another, as far as nothing in it is learned.
   public var matrixOperations: [any TensorOperation] {
     func root(_ operation: some SquareRootOperation, _ gradient: SquareRootGradient?) -> [any TensorOperation] {
-      let covariance: [any TensorOperation] = operation.startsFromFeatures ? [] : [Covariance()]
-      return covariance + [gradient.map { operation.differentiated(by: $0) } ?? operation]
+      let root = gradient.map { operation.differentiated(by: $0) } ?? operation
+      return [operation.startsFromFeatures ? root : CovarianceRoot(root: root)]
     }
     switch self {
     case .none, .dropCov, .elementwise, .singularValue, .scale, .layerNorm: return [Covariance()]

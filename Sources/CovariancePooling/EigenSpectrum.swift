@@ -12,6 +12,8 @@ struct EigenSpectrum<Scalar: RealScalar> {
   /// Room for `capacity` eigenvalues; those after the first `rank` are 0.
   let values: UnsafeMutablePointer<Double>
   let capacity: Int
+  /// A power of two: the spectrum is that of Σ over its square.
+  var scale = 1.0
 
   /// How many eigenvalues are not 0.
   var rank: Int { (0..<capacity).first { values[$0] == 0 } ?? capacity }
@@ -25,6 +27,13 @@ struct EigenSpectrum<Scalar: RealScalar> {
     values.update(repeating: .nan, count: capacity)
   }
 
+  /// The spectrum of 0.
+  /// - Returns: its scale.
+  func fillWithZeros() -> Double {
+    values.update(repeating: 0, count: capacity)
+    return 1
+  }
+
   /// Keeps eigenvalues above `cut`, in ascending order at `found`, with their vectors; the others become 0.
   func keep<Work: RealScalar>(
     _ found: UnsafePointer<Double>, above cut: Double, vectors rows: UnsafePointer<Work>, count: Int
@@ -34,7 +43,8 @@ struct EigenSpectrum<Scalar: RealScalar> {
     convert(rows + first * size, into: vectors, count: (count - first) * size)
   }
 
-  /// f(Σ) = f(0) I + Σ (f(λᵢ) − f(0)) uᵢ uᵢᵀ. The functions rise, so that is half of a product.
+  /// f(Σ) = f(0) I + Σ (f(λᵢ) − f(0)) uᵢ uᵢᵀ. The functions rise, so that is half of a product. The scale's square c comes
+  /// in at the end: (c λ)^α = c^α λ^α and log (c λ) = log c + log λ.
   /// - Returns: whether f is in the range of `Scalar`; the result is NaN where it is not.
   func compose(_ function: SpectralFunction, into result: UnsafeMutablePointer<Scalar>) -> Bool {
     let rank = rank
@@ -43,8 +53,10 @@ struct EigenSpectrum<Scalar: RealScalar> {
       return true
     }
     let f = function.evaluated(meanEigenvalue: meanEigenvalue)
+    let (gain, addend) = function.effect(ofScale: scale)
     let atZero = f(0)
-    guard (0..<rank).allSatisfy({ Scalar(f(values[$0])).isFinite }) else {
+    let largest = Scalar((0..<rank).reduce(atZero) { max($0, f(values[$1])) } * gain)
+    guard (0..<rank).allSatisfy({ Scalar(f(values[$0])).isFinite }), largest.isFinite, gain == 1 || largest != 0 else {
       fill(result, with: .nan, count: size * size)
       return false
     }
@@ -55,7 +67,8 @@ struct EigenSpectrum<Scalar: RealScalar> {
       }
       multiplyByTranspose(MatrixView(rows, rows: rank, columns: size).transposed, into: result)
     }
-    if atZero != 0 { for i in 0..<size { result[i * (size + 1)] += Scalar(atZero) } }
+    if gain != 1 { scaled(result, by: Scalar(gain), into: result, count: size * size) }
+    if atZero != 0 || addend != 0 { for i in 0..<size { result[i * (size + 1)] += Scalar(atZero + addend) } }
     return true
   }
 }

@@ -4,8 +4,8 @@ import Kernels
 /// An exact function of each matrix by eigendecomposition in double precision: MPN's square root, any power, the
 /// logarithm.
 ///
-/// Input `[B, d, d]`, symmetric positive semi-definite; result `[B, d, d]`. Eigenvalues that are no more than rounding
-/// (at most d ε λ₁) count as 0. A matrix that is not finite gives NaN, and so does one whose decomposition does not
+/// Input `[B, d, d]`, symmetric positive semi-definite; result `[B, d, d]`. Eigenvalues that are no more than rounding,
+/// that of the matrix itself and of its decomposition (at most 4 d ε λ₁), count as 0. A matrix that is not finite gives NaN, and so does one whose decomposition does not
 /// converge, which `checkingNumerics` makes an error.
 ///
 /// A covariance that was rounded to single precision has lost its small eigenvalues: for networks use
@@ -109,7 +109,7 @@ public struct MatrixFunction: TensorOperation, Hashable {
             spectrum.fillWithNaN()
             return fill(output, with: .nan, count: d * d)
           }
-          let cut = SpectralFunction.cut(largest: values[d - 1], size: d)
+          let cut = 4 * SpectralFunction.cut(largest: values[d - 1], size: d)
           spectrum.keep(values, above: cut, vectors: matrix, count: d)
           // The gradient needs the null space as well, where f has a slope there.
           let zeros = d - spectrum.rank

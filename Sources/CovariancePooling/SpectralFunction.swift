@@ -26,6 +26,15 @@ public enum SpectralFunction: Hashable, Sendable {
     }
   }
 
+  /// What a factor s² on the eigenvalues does to the function, as a factor and an addend.
+  func effect(ofScale scale: Double) -> (gain: Double, addend: Double) {
+    if scale == 1 { return (1, 0) }
+    switch self {
+    case .power(let exponent): return (exponent == 0.5 ? scale : pow(scale, 2 * exponent), 0)
+    case .logarithm: return (1, 2 * log(scale))
+    }
+  }
+
   /// The function for a matrix whose eigenvalues have this mean.
   func evaluated(meanEigenvalue mean: Double) -> EigenvalueFunction {
     switch self {

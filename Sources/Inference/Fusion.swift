@@ -2,9 +2,7 @@
 /// addition of a value that is there already, then ReLU.
 ///
 /// A result may only be swallowed by its reader if nobody else reads it.
-func fuse<Scalar: RealScalar>(
-  _ trace: Trace<Scalar>, algorithm: ConvolutionAlgorithm?, isBatchInvariant: Bool
-) -> [PlanStep<Scalar>] {
+func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgorithm?) -> [PlanStep<Scalar>] {
   var readers: [Int: [Int]] = [:]
   for (index, step) in trace.steps.enumerated() {
     for input in step.inputs { readers[input, default: []].append(index) }
@@ -58,10 +56,9 @@ func fuse<Scalar: RealScalar>(
       label.operations.append(trace.steps[reader].operation.name)
       (last, output) = (reader, trace.steps[reader].output)
     }
-    let weights = ConvolutionWeights(
-      weight, scale: scale, for: geometry, algorithm: algorithm, isBatchInvariant: isBatchInvariant)
+    let weights = ConvolutionWeights(weight, scale: scale, for: geometry, algorithm: algorithm)
     // The plan has them in a form of its own.
-    if weights.preparedFor != .blas { weight.storage?.letGo() }
+    if weights.algorithm != .blas { weight.storage?.letGo() }
     let planned = PlannedConvolution(
       label: label, geometry: geometry, weights: weights,
       bias: bias, residual: residual, relu: relu, input: step.inputs[0], output: output)

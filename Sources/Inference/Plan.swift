@@ -22,15 +22,11 @@ public final class Plan<Scalar: RealScalar>: Sendable {
   private let arena = Mutex<TensorStorage<Scalar>?>(nil)
 
   /// A plan for a network traced with a batch of one.
-  /// - Parameters:
-  ///   - algorithm: how to convolve, wherever it applies; by default what is best for each convolution and batch.
-  ///   - isBatchInvariant: whether an image's result is to be the same to the bit alone and in any batch, and for any number
-  ///     of threads. Every batch is then convolved like a single image, without what pays only for several: Strassen's
-  ///     products for fewer than 1024 pixels an image.
+  /// - Parameter algorithm: how to convolve, wherever it applies; by default what is best for each convolution.
   /// - Precondition: the parameters in the trace have values.
-  public init(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgorithm? = nil, isBatchInvariant: Bool = false) {
+  public init(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgorithm? = nil) {
     precondition(trace.values[trace.input].shape.first == 1, "a plan is made of a trace with a batch of one")
-    steps = fuse(trace, algorithm: algorithm, isBatchInvariant: isBatchInvariant)
+    steps = fuse(trace, algorithm: algorithm)
     memory = MemoryPlan(trace, steps: steps)
     (input, output) = (trace.input, trace.output)
     inputShape = Shape(Array(trace.values[trace.input].shape.dropFirst()))
@@ -39,8 +35,8 @@ public final class Plan<Scalar: RealScalar>: Sendable {
 
   /// The network's result for a batch: `[B] + inputShape` to `[B] + outputShape`.
   ///
-  /// In single precision an image's result is the same to the bit for any number of threads, and for any batch in a plan that
-  /// is batch-invariant. In others it may move with the batch by rounding, 5·10⁻⁵ of the largest result at most.
+  /// Each image's result is the same to the bit alone and in any batch, and for any number of threads: nothing is chosen
+  /// by them.
   /// - Throws: what an operation has no result for, or whose result is not finite: the first such image.
   public func callAsFunction(_ x: Tensor<Scalar>) throws(NumericalFailure) -> Tensor<Scalar> {
     let (result, failure) = collectingNumericalFailures { run(x) { $0.run($1) } }

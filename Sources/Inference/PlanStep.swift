@@ -32,8 +32,8 @@ enum PlanStep<Scalar: RealScalar>: Sendable {
     }
   }
 
-  func algorithm(batch: Int) -> ConvolutionAlgorithm? {
-    if case .convolution(let step) = self { step.weights.algorithm(batch: batch, step.geometry) } else { nil }
+  var algorithm: ConvolutionAlgorithm? {
+    if case .convolution(let step) = self { step.weights.algorithm } else { nil }
   }
 
   func run(_ run: PlanRun<Scalar>) {

@@ -30,7 +30,7 @@ extension Plan {
     }
     return zip(steps, times).map { step, times in
       StepProfile(
-        layer: step.label.layer, operations: step.label.operations, algorithm: step.algorithm(batch: x.shape[0]),
+        layer: step.label.layer, operations: step.label.operations, algorithm: step.algorithm,
         outputShape: memory.imageShapes[step.output]!, multiplyAdds: step.label.multiplyAdds * x.shape[0],
         seconds: times.sorted()[times.count / 2] / .seconds(1))
     }

@@ -22,14 +22,20 @@
 #define NAME(kernel) covpool_##kernel##_f64
 #include "kernels_of_type.h"
 
-KERNEL void covpool_center_rows_to_double(const float *x, double *y, ptrdiff_t rows, ptrdiff_t columns) {
-  for (ptrdiff_t r = 0; r < rows; r++) {
-    const float *in = x + r * columns;
-    double *out = y + r * columns;
-    double mean = covpool_sum_f32(in, columns) / (double)columns;
-    for (ptrdiff_t c = 0; c < columns; c++) out[c] = in[c] - mean;
-  }
-}
+#define CENTER covpool_center_f32
+#define FROM float
+#define TO float
+#include "center.h"
+
+#define CENTER covpool_center_f64
+#define FROM double
+#define TO double
+#include "center.h"
+
+#define CENTER covpool_center_to_double
+#define FROM float
+#define TO double
+#include "center.h"
 
 KERNEL void covpool_root_differences(const double *roots, ptrdiff_t n, double *differences) {
   for (ptrdiff_t i = 0; i < n; i++) {

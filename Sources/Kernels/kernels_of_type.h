@@ -178,21 +178,6 @@ KERNEL void NAME(row_means)(const T *x, T *means, ptrdiff_t rows, ptrdiff_t colu
   for (ptrdiff_t r = 0; r < rows; r++) means[r] = (T)(NAME(sum)(x + r * columns, columns) / (double)columns);
 }
 
-KERNEL double NAME(center)(const T *x, const T *means, T *y, ptrdiff_t rows, ptrdiff_t columns) {
-  double lanes[COVPOOL_LANES] = {0};
-  for (ptrdiff_t r = 0; r < rows; r++) {
-    const T *in = x + r * columns;
-    T *out = y + r * columns;
-    T mean = means[r];
-    ptrdiff_t c = 0;
-    for (; c + COVPOOL_LANES <= columns; c += COVPOOL_LANES)
-      for (int lane = 0; lane < COVPOOL_LANES; lane++) lanes[lane] += (double)in[c + lane] * (double)in[c + lane];
-    for (; c < columns; c++) lanes[0] += (double)in[c] * (double)in[c];
-    for (c = 0; c < columns; c++) out[c] = in[c] - mean;
-  }
-  return NAME(total)(lanes);
-}
-
 KERNEL void NAME(upper_triangle)(const T *x, T *y, ptrdiff_t n) {
   for (ptrdiff_t i = 0; i < n; i++) {
     memcpy(y, x + i * n + i, (size_t)(n - i) * sizeof(T));

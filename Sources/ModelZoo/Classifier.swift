@@ -30,13 +30,11 @@ public final class Classifier: Sendable {
   ///   - iterations: Newton–Schulz iterations in place of the network's own.
   ///   - normalization: what to make of the covariance in place of what the network was trained with.
   ///   - randomSeed: makes random weights of this seed, even where there are others in the box.
-  ///   - algorithm: how to convolve, wherever it applies; by default what is best for each convolution and batch.
-  ///   - isBatchInvariant: whether an image's result is to be the same to the bit in any batch: see `Plan`.
+  ///   - algorithm: how to convolve, wherever it applies; by default what is best for each convolution.
   /// - Throws: `ZooError`, `CheckpointError`, `LoadError`.
   public convenience init(
     _ model: String, checkpoint: String? = nil, iterations: Int? = nil,
-    normalization: CovarianceNormalization? = nil, randomSeed: UInt64? = nil, algorithm: ConvolutionAlgorithm? = nil,
-    isBatchInvariant: Bool = false
+    normalization: CovarianceNormalization? = nil, randomSeed: UInt64? = nil, algorithm: ConvolutionAlgorithm? = nil
   ) throws {
     let entry = try Zoo.entry(named: model)
     guard let checkpoint = try checkpoint ?? (randomSeed == nil ? Zoo.checkpointInTheBox(entry.name) : nil) else {
@@ -45,20 +43,17 @@ public final class Classifier: Sendable {
       var network = ResNet<Float>(configuration)
       if let iterations { network.setIterations(iterations) }
       network.initialize(seed: randomSeed ?? 0)
-      self.init(network, report: nil, algorithm: algorithm, isBatchInvariant: isBatchInvariant)
+      self.init(network, report: nil, algorithm: algorithm)
       return
     }
     var (network, report) = try ResNet<Float>.load(
       entry.configuration, from: checkpoint, normalization: entry.configuration.head == .gap ? nil : normalization)
     if let iterations { network.setIterations(iterations) }
-    self.init(network, report: report, algorithm: algorithm, isBatchInvariant: isBatchInvariant)
+    self.init(network, report: report, algorithm: algorithm)
   }
 
   /// A network whose tensors have values.
-  public init(
-    _ network: ResNet<Float>, report: LoadReport? = nil, algorithm: ConvolutionAlgorithm? = nil,
-    isBatchInvariant: Bool = false
-  ) {
+  public init(_ network: ResNet<Float>, report: LoadReport? = nil, algorithm: ConvolutionAlgorithm? = nil) {
     configuration = network.configuration
     model = configuration.name
     self.report = report
@@ -66,12 +61,11 @@ public final class Classifier: Sendable {
     transform = configuration.transform
     classNames = configuration.classNames(metadata: report?.metadata ?? [:])
     counts = NetworkCounts(configuration)
-    plan = Plan(
-      network.trace(input: [1, configuration.inputChannels, size, size]), algorithm: algorithm,
-      isBatchInvariant: isBatchInvariant)
+    plan = Plan(network.trace(input: [1, configuration.inputChannels, size, size]), algorithm: algorithm)
   }
 
-  /// Logits for a batch: `[B, C, H, W]`, as `transform` makes it, to `[B, classes]`.
+  /// Logits for a batch: `[B, C, H, W]`, as `transform` makes it, to `[B, classes]`; each image's are the same to the bit in
+  /// any batch and for any number of threads.
   /// - Throws: for the first image that the network has no finite result for.
   public func callAsFunction(_ images: Tensor<Float>) throws(NumericalFailure) -> Tensor<Float> { try plan(images) }
 

@@ -125,14 +125,6 @@ struct ZooEval: ParsableCommand {
       valueName: "name"))
   var algorithm: ConvolutionAlgorithm?
 
-  @Flag(
-    help: ArgumentHelp(
-      "Give each image the same result to the bit, whatever its batch.",
-      discussion:
-        "Without it logits may move with the batch size, by 5e-5 of the largest at most; the number of threads never matters."
-    ))
-  var batchInvariant = false
-
   @Flag(help: "List all networks.")
   var list = false
 
@@ -233,7 +225,7 @@ struct ZooEval: ParsableCommand {
     }
     let classifier = try Classifier(
       model, checkpoint: checkpoint, iterations: iterations, normalization: normalization,
-      randomSeed: checkpoint == nil ? 0 : nil, algorithm: algorithm, isBatchInvariant: batchInvariant)
+      randomSeed: checkpoint == nil ? 0 : nil, algorithm: algorithm)
     let makesIterations = if case .newtonSchulz = classifier.configuration.normalization { true } else { false }
     if iterations != nil, !makesIterations {
       throw UsageError("--iterations is for Fast-MPN networks; \(model) has no Newton–Schulz iterations")

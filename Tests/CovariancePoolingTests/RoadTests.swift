@@ -317,7 +317,8 @@ private let roads: [CovarianceFunction] = CovarianceFunction.Road.allCases.flatM
     }
     #expect(failure { Covariance().applied(to: batch(1e21)) }?.sample == 1)
     #expect(failure { CovarianceFunction(.power(1e4)).applied(to: batch(100)) }?.sample == 1)
-    let tiny = Covariance().applied(to: batch(3e-21))
+    let sigma = Covariance().applied(to: batch(1)).scalars
+    let tiny = Tensor<Float>([2, 6, 6], sigma[..<36] + sigma[36...].map { $0 * 0x1p-136 })
     for root: any TensorOperation in [NewtonSchulz(), NewtonSchulz(scaling: .frobenius), MatrixTaylor(), MatrixPade()] {
       let found = try #require(failure { root.applied(to: tiny) })
       #expect(found.sample == 1 && found.reason.contains("out of the range of float32"), "\(found)")

@@ -62,7 +62,7 @@ private func floats(_ x: Tensor<Double>) -> Tensor<Float> { Tensor(x.shape, x.sc
     let algorithm = kernel == 3 ? ConvolutionAlgorithm.winograd : .strassen
     withInstructions(ofLevel: level) {
       let weights = ConvolutionWeights(weight, for: geometry, algorithm: algorithm)
-      #expect(weights.preparedFor == algorithm)
+      #expect(weights.algorithm == algorithm)
       func convolved(_ images: Range<Int>) -> [Float] {
         Tensor<Float>([images.count, outputs, height, width]) {
           convolve(

@@ -72,7 +72,7 @@ private func convolvedByDefinition(
       let weights = ConvolutionWeights(weight, for: geometry, algorithm: algorithm)
       if algorithm == (kernel == 3 ? .winograd : .strassen) {
         // 7×7 pixels have no halves.
-        #expect((weights.preparedFor == algorithm) == (kernel == 3 || pixels % 2 == 0))
+        #expect((weights.algorithm == algorithm) == (kernel == 3 || pixels % 2 == 0))
       }
       for threads in [1, 2, 3, 24] {
         let got = withThreads(threads) {
@@ -87,7 +87,7 @@ private func convolvedByDefinition(
             }
           }
         }
-        #expect(largestError(got.scalars, want) < (Self.tolerance[weights.preparedFor] ?? 0) * scale, "\(algorithm)")
+        #expect(largestError(got.scalars, want) < (Self.tolerance[weights.algorithm] ?? 0) * scale, "\(algorithm)")
       }
     }
   }
@@ -122,22 +122,21 @@ private func convolvedByDefinition(
     }
   }
 
-  /// Deterministic: the shape and the batch decide, the machine's load does not.
+  /// The shape of one image decides, its batch and the machine's load do not.
   @Test func `Strassen's method is chosen for 1×1 convolutions of many channels and pixels`() {
     #if !DEBUG
-      func chosen(_ channels: Int, _ size: Int, _ outputs: Int, kernel: Int = 1, batch: Int) -> ConvolutionAlgorithm {
+      func chosen(_ channels: Int, _ size: Int, _ outputs: Int, kernel: Int = 1) -> ConvolutionAlgorithm {
         let geometry = Window(height: kernel, width: kernel, stride: 1, padding: .symmetric(kernel / 2)).geometry(
           channels: channels, height: size, width: size)
-        let weights = ConvolutionWeights<Float>(
-          Tensor([outputs, channels, kernel, kernel]) { $0.update(repeating: 0) }, for: geometry)
-        return weights.algorithm(batch: batch, geometry)
+        return ConvolutionWeights<Float>(
+          Tensor([outputs, channels, kernel, kernel]) { $0.update(repeating: 0) }, for: geometry
+        ).algorithm
       }
-      #expect(chosen(1024, 14, 256, batch: 8) == .strassen)
-      #expect(chosen(1024, 14, 256, batch: 1) == .direct)
-      #expect(chosen(256, 56, 64, batch: 1) == .strassen)
-      #expect(chosen(64, 56, 256, batch: 8) == .direct)
-      #expect(chosen(512, 7, 2048, batch: 32) == .direct)
-      #expect(chosen(64, 56, 64, kernel: 3, batch: 1) == .winograd)
+      #expect(chosen(1024, 14, 256) == .direct)
+      #expect(chosen(256, 56, 64) == .strassen)
+      #expect(chosen(64, 56, 256) == .direct)
+      #expect(chosen(512, 7, 2048) == .direct)
+      #expect(chosen(64, 56, 64, kernel: 3) == .winograd)
     #endif
   }
 

@@ -47,8 +47,6 @@ typedef struct {
   void covpool_average_pool_##suffix(const covpool_window *w, const T *x, T *y);                                       \
   /* Row sums, accumulated in double. */                                                                               \
   void covpool_row_means_##suffix(const T *x, T *means, ptrdiff_t rows, ptrdiff_t columns);                            \
-  /* y[r, c] = x[r, c] - means[r]; returns the sum of squares of x, in double. */                                      \
-  double covpool_center_##suffix(const T *x, const T *means, T *y, ptrdiff_t rows, ptrdiff_t columns);                 \
   /* The upper triangle with diagonal, row by row: n (n + 1) / 2 numbers. */                                           \
   void covpool_upper_triangle_##suffix(const T *x, T *y, ptrdiff_t n);                                                 \
   /* y[i] = lower triangle mirrored from the upper. */                                                                 \
@@ -127,8 +125,11 @@ COVPOOL_DECLARE(float, f32)
 COVPOOL_DECLARE(double, f64)
 #undef COVPOOL_DECLARE
 
-/// Centres rows of single-precision numbers in double precision: y[r, c] = x[r, c] - mean of row r.
-void covpool_center_rows_to_double(const float *x, double *y, ptrdiff_t rows, ptrdiff_t columns);
+/// y[r, c] = factor * (x[r, c] - mean of row r); returns the largest |x - mean|, NaN where one is. In double precision, and
+/// beside each row's first number: constant rows leave 0, and a large mean takes no digits from what it leaves.
+double covpool_center_f32(const float *x, double factor, float *y, ptrdiff_t rows, ptrdiff_t columns);
+double covpool_center_f64(const double *x, double factor, double *y, ptrdiff_t rows, ptrdiff_t columns);
+double covpool_center_to_double(const float *x, double factor, double *y, ptrdiff_t rows, ptrdiff_t columns);
 
 /// differences[i, j] = 1 / (roots[i] + roots[j]), 0 where both are 0: the divided differences of the square root.
 void covpool_root_differences(const double *roots, ptrdiff_t n, double *differences);

@@ -40,13 +40,32 @@ public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
     }
   }
 
-  /// The algorithm for weights that are used again and again.
+  /// The algorithm for weights that are used again and again: one for all batches, so that an image's result is the same to
+  /// the bit in each of them.
   ///
-  /// Winograd's and Strassen's methods wherever they apply and there are enough channels to pay for their sums. A single
-  /// image of 7×7 pixels would be better off without Winograd's, having 4 tiles for 16 lanes; from the second image on it is
-  /// not.
+  /// A single image of 7×7 pixels would be better off without Winograd's, having 4 tiles for 16 lanes; from the second
+  /// image on it is not. Strassen's for smaller images would save a percent of the time of a batch of eight, and cost ten
+  /// of a single image's.
   static func best<Scalar: RealScalar>(
     _ geometry: covpool_window, outputChannels: Int, for _: Scalar.Type
+  ) -> ConvolutionAlgorithm {
+    best(
+      geometry, outputChannels: outputChannels, pixels: geometry.out_height * geometry.out_width, for: Scalar.self)
+  }
+
+  /// The algorithm for weights that are used once, as in a step of training: transforming them must pay as well.
+  static func best<Scalar: RealScalar>(
+    _ geometry: covpool_window, outputChannels: Int, batch: Int, for _: Scalar.Type
+  ) -> ConvolutionAlgorithm {
+    let pixels = batch * geometry.out_height * geometry.out_width
+    let best = best(geometry, outputChannels: outputChannels, pixels: pixels, for: Scalar.self)
+    return best == .winograd && pixels < 512 ? .direct : best
+  }
+
+  /// Winograd's and Strassen's methods wherever they apply and there are enough channels to pay for their sums, and for
+  /// Strassen's sums of the weights enough pixels.
+  private static func best<Scalar: RealScalar>(
+    _ geometry: covpool_window, outputChannels: Int, pixels: Int, for _: Scalar.Type
   ) -> ConvolutionAlgorithm {
     guard prefersKernels(Scalar.self) else { return .blas }
     func pays(_ algorithm: ConvolutionAlgorithm, from channels: (input: Int, output: Int)) -> Bool {
@@ -54,23 +73,7 @@ public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
         && algorithm.applies(to: geometry, outputChannels: outputChannels, Scalar.self)
     }
     if pays(.winograd, from: (16, 16)) { return .winograd }
-    return pays(.strassen, from: (128, 64)) ? .strassen : .direct
-  }
-
-  /// What to do with a batch in place of this algorithm: with fewer than 1024 pixels Strassen's sums of the weights cost
-  /// more than they save. So an image's last bits may depend on how many there are, unless the weights are made for a choice
-  /// that does not.
-  func forBatch(_ batch: Int, _ geometry: covpool_window) -> ConvolutionAlgorithm {
-    self == .strassen && batch * geometry.out_height * geometry.out_width < 1024 ? .direct : self
-  }
-
-  /// The algorithm for weights that are used once, as in a step of training: transforming them must pay as well.
-  static func best<Scalar: RealScalar>(
-    _ geometry: covpool_window, outputChannels: Int, batch: Int, for _: Scalar.Type
-  ) -> ConvolutionAlgorithm {
-    let best = best(geometry, outputChannels: outputChannels, for: Scalar.self).forBatch(batch, geometry)
-    let pixels = batch * geometry.out_height * geometry.out_width
-    return best == .winograd && pixels < 512 ? .direct : best
+    return pixels >= 1024 && pays(.strassen, from: (128, 64)) ? .strassen : .direct
   }
 }
 
@@ -78,44 +81,34 @@ public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
 package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
   /// Output channels.
   package let outputChannels: Int
-  /// Strassen's weights serve small batches directly.
-  package let preparedFor: ConvolutionAlgorithm
-  /// Whether every batch is convolved in that way.
-  private let isFixed: Bool
+  /// How they are convolved with.
+  package let algorithm: ConvolutionAlgorithm
   fileprivate let tensor: Tensor<Scalar>
   /// `[O]`, what the sums are multiplied by.
   fileprivate let scales: Tensor<Scalar>?
 
   /// The weights `[O, C, h, w]` of a convolution, times the scale `[O]` if there is one, prepared for the algorithm or the
   /// one that is best for many uses.
-  /// - Parameter isBatchInvariant: whether every batch is convolved like a single image, so that results do not depend on it.
   package init(
     _ weight: Tensor<Scalar>, scale: Tensor<Scalar>? = nil, for geometry: covpool_window,
-    algorithm: ConvolutionAlgorithm? = nil, isBatchInvariant: Bool = false
+    algorithm: ConvolutionAlgorithm? = nil
   ) {
     let taps = weight.shape[2] * weight.shape[3], outputChannels = weight.shape[0]
     let forced = algorithm.flatMap {
       $0.applies(to: geometry, outputChannels: outputChannels, Scalar.self) ? $0 : nil
     }
-    let best = ConvolutionAlgorithm.best(geometry, outputChannels: outputChannels, for: Scalar.self)
     self.init(
       weight, for: geometry, outputChannels: outputChannels, strides: (weight.shape[1] * taps, taps), flipped: false,
-      scale: scale, algorithm: forced ?? (isBatchInvariant ? best.forBatch(1, geometry) : best),
-      isFixed: forced != nil || isBatchInvariant)
-  }
-
-  /// How a batch is convolved.
-  package func algorithm(batch: Int, _ geometry: covpool_window) -> ConvolutionAlgorithm {
-    isFixed ? preparedFor : preparedFor.forBatch(batch, geometry)
+      scale: scale, algorithm: forced ?? .best(geometry, outputChannels: outputChannels, for: Scalar.self))
   }
 
   /// Weights whose element for output o, input c and tap t is `weight[o * strides.output + c * strides.input + t]`, with
   /// the taps in reverse if `flipped`.
   init(
     _ weight: Tensor<Scalar>, for geometry: covpool_window, outputChannels: Int, strides: (output: Int, input: Int),
-    flipped: Bool, scale: Tensor<Scalar>? = nil, algorithm: ConvolutionAlgorithm, isFixed: Bool = false
+    flipped: Bool, scale: Tensor<Scalar>? = nil, algorithm: ConvolutionAlgorithm
   ) {
-    (self.outputChannels, preparedFor, self.isFixed) = (outputChannels, algorithm, isFixed)
+    (self.outputChannels, self.algorithm) = (outputChannels, algorithm)
     var window = geometry
     let from = weight.pointer
     /// Calls `body` with each panel of output channels, spread over the pool.
@@ -179,7 +172,7 @@ package func convolve<Scalar: RealScalar>(
   _ geometry: covpool_window, batch: Int, input: UnsafePointer<Scalar>, weights: ConvolutionWeights<Scalar>,
   epilogue: Epilogue<Scalar>, output: UnsafeMutablePointer<Scalar>
 ) {
-  guard weights.preparedFor != .blas else {
+  guard weights.algorithm != .blas else {
     convolveByProducts(
       geometry, batch: batch, outputChannels: weights.outputChannels, input: input, weight: weights.tensor.pointer,
       epilogue: epilogue, output: output)
@@ -192,7 +185,7 @@ package func convolve<Scalar: RealScalar>(
   job.scale = weights.scales?.pointer.float
   (job.bias, job.residual) = (epilogue.bias?.float, epilogue.residual?.float)
   job.relu = epilogue.relu ? 1 : 0
-  switch weights.algorithm(batch: batch, geometry) {
+  switch weights.algorithm {
   case .winograd: convolveByWinograd(job)
   case .strassen: convolveByStrassen(job)
   case .direct, .blas: convolveDirectly(job)
