@@ -3,7 +3,7 @@
 SWIFT ?= swift
 LIBRARIES = libopenblas-dev liblapacke-dev libjpeg-dev libwebp-dev zlib1g-dev
 
-.PHONY: demo test sanitize libraries data format benchmark roots peers
+.PHONY: demo test sanitize fuzz libraries data format benchmark roots peers
 
 demo: libraries data
 	$(SWIFT) build -c release --product zoo-eval
@@ -33,6 +33,20 @@ sanitize-%: libraries
 	$(SWIFT) build -c release --build-tests --scratch-path .build-$* $(call sanitizing,$*)
 	$(SANITIZER_OPTIONS) $(SWIFT) test -c release --skip-build --scratch-path .build-$* $(call sanitizing,$*) \
 	  --filter '$(SANITIZED)' --skip '$(UNSANITIZED)'
+
+# Damages files of the tests without end, under the address sanitizer, and stops at the first that is neither read nor refused:
+# `make fuzz TARGET=pictures` or `TARGET=checkpoints`. FUZZ are libFuzzer's options.
+TARGET ?= pictures
+FUZZ ?= -max_len=65536 -timeout=20 -rss_limit_mb=4096
+fuzz_pictures = FuzzPictures Tests/VisionTests/Resources Tests/VisionTests/Resources/corpus
+fuzz_checkpoints = FuzzCheckpoints Tests/CheckpointsTests/Resources
+
+fuzz: libraries
+	$(SWIFT) build -c release --package-path Fuzzing --sanitize=address \
+	  -Xcc -fsanitize=fuzzer-no-link -Xswiftc -sanitize=fuzzer --product $(firstword $(fuzz_$(TARGET)))
+	mkdir -p Fuzzing/.build/found-$(TARGET)
+	Fuzzing/.build/release/$(firstword $(fuzz_$(TARGET))) $(FUZZ) -artifact_prefix=Fuzzing/.build/ \
+	  Fuzzing/.build/found-$(TARGET) $(wordlist 2,9,$(fuzz_$(TARGET)))
 
 libraries:
 	@command -v $(SWIFT) >/dev/null || { echo "error: no '$(SWIFT)' found: install a Swift toolchain, 6.1 or later" >&2; exit 1; }

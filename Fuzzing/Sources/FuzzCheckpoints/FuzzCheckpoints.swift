@@ -1,0 +1,35 @@
+import Checkpoints
+import Foundation
+
+/// The file that the reader maps, which the fuzzer's bytes are written to; in memory where there is such a file system.
+private let path: String = {
+  let folder = FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory()
+  return "\(folder)/covpool-fuzz-\(ProcessInfo.processInfo.processIdentifier)"
+}()
+
+/// Reads whatever the fuzzer makes up, and all tensors in it: a checkpoint or an error, nothing else.
+private func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+  let bytes = UnsafeRawBufferPointer(start: start, count: count)
+  guard (try? Data(bytes).write(to: URL(fileURLWithPath: path))) != nil else { return 0 }
+  if let checkpoint = try? Checkpoint(contentsOf: path) {
+    for tensor in checkpoint.tensors.values { _ = try? tensor.tensor(as: Float.self) }
+    try? checkpoint.verifyChecksums()
+  }
+  return 0
+}
+
+/// libFuzzer's own loop, which `main` hands the arguments to.
+@_silgen_name("LLVMFuzzerRunDriver")
+private func runDriver(
+  _ count: UnsafeMutablePointer<CInt>,
+  _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>>,
+  _ body: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
+) -> CInt
+
+@main
+struct FuzzCheckpoints {
+  static func main() {
+    var (count, arguments) = (CommandLine.argc, CommandLine.unsafeArgv)
+    exit(runDriver(&count, &arguments) { testOneInput($0, $1) })
+  }
+}
