@@ -14,7 +14,8 @@ extension Recipe {
         "no recipe '\(name)'; there are \(named.map(\.name).joined(separator: ", ")), or name a .json file")
     }
     if callers.contains(where: { isSameFile($0, name) }) {
-      throw RecipeError("\(name): its base leads back to itself: \((callers + [name]).joined(separator: " → "))")
+      throw RecipeError(
+        "\(name): its base leads back to itself: \((callers + [name]).joined(separator: " → "))", isLocated: true)
     }
     guard callers.count < 100 else { throw RecipeError("\(name): more than 100 recipes are based on each other") }
     let data: Data

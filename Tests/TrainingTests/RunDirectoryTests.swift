@@ -126,4 +126,22 @@ import Training
       #expect(try scratch.read("\(name)/log.csv").split(separator: "\n").count == 4)
     }
   }
+
+  private static let hasScript = (try? runShell("command -v script", tool: "zoo-train").status) == 0
+
+  @Test(.enabled(if: hasScript, "there is no script(1)"), arguments: [40, 80, 200])
+  func `Progress fits the terminal`(_ columns: Int) throws {
+    let scratch = try Scratch()
+    try scratch.writeCIFAR("data/data_batch_1.bin", images: 400)
+    let run = try runShell(
+      "cd '\(scratch.path)' && script -qec \"stty cols \(columns); '$TOOL' resnet20 --data data --epochs 1 --batch-size 8 "
+        + "--output run >/dev/null\" /dev/null </dev/null", tool: "zoo-train")
+    #expect(run.status == 0, "\(run)")
+    let shown = run.output.split(whereSeparator: \.isNewline).filter { $0.contains("/400") }
+    #expect(!shown.isEmpty && shown.allSatisfy { $0.count < columns }, "\(shown.map(\.count))")
+    // Where there is room the line says everything.
+    if columns == 200 {
+      #expect(shown.allSatisfy { $0.contains("░") || $0.contains("█") } && shown.allSatisfy { $0.contains("rate ") })
+    }
+  }
 }
