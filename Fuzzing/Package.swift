@@ -5,7 +5,7 @@ import PackageDescription
 /// of their own because everything in it is built with the fuzzer's instrumentation.
 func entry(_ name: String, _ product: String) -> Target {
   .executableTarget(
-    name: name, dependencies: [.product(name: product, package: "swift-covpool")],
+    name: name, dependencies: ["FuzzDriver", .product(name: product, package: "swift-covpool")],
     swiftSettings: [.unsafeFlags(["-parse-as-library", "-sanitize=fuzzer,address"])],
     linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])])
 }
@@ -14,6 +14,6 @@ let package = Package(
   name: "fuzzing",
   platforms: [.macOS(.v15)],
   dependencies: [.package(name: "swift-covpool", path: "..")],
-  targets: [entry("FuzzPictures", "Vision"), entry("FuzzCheckpoints", "Checkpoints")],
+  targets: [.target(name: "FuzzDriver"), entry("FuzzPictures", "Vision"), entry("FuzzCheckpoints", "Checkpoints")],
   swiftLanguageModes: [.v6]
 )

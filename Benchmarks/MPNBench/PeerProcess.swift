@@ -44,7 +44,7 @@ final class PeerProcess {
     folder = FileManager.default.temporaryDirectory.appendingPathComponent("mpn-bench-\(UUID().uuidString)")
     // Where PyTorch is gone a write fails, and does not end this process.
     signal(SIGPIPE, SIG_IGN)
-    do { try process.run() } catch { throw UsageError("--peers: cannot run \(python): \(error.localizedDescription)") }
+    do { try process.run() } catch { throw UsageError("--peers: \(python) cannot be started") }
     guard let first = answers.next(), let version = first["version"] as? String else {
       throw UsageError(
         "--peers: \(python) has no PyTorch; 'make peers' installs it, --python names another interpreter")

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import FuzzDriver
 
 /// The file that the reader maps, which the fuzzer's bytes are written to; in memory where there is such a file system.
 private let path: String = {
@@ -18,18 +19,7 @@ private func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt 
   return 0
 }
 
-/// libFuzzer's own loop, which `main` hands the arguments to.
-@_silgen_name("LLVMFuzzerRunDriver")
-private func runDriver(
-  _ count: UnsafeMutablePointer<CInt>,
-  _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>>,
-  _ body: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
-) -> CInt
-
 @main
 struct FuzzCheckpoints {
-  static func main() {
-    var (count, arguments) = (CommandLine.argc, CommandLine.unsafeArgv)
-    exit(runDriver(&count, &arguments) { testOneInput($0, $1) })
-  }
+  static func main() { fuzz { testOneInput($0, $1) } }
 }

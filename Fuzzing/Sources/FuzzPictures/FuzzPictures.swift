@@ -1,4 +1,5 @@
 import Foundation
+import FuzzDriver
 import Vision
 
 /// Decodes whatever the fuzzer makes up: a picture or an error, nothing else.
@@ -11,18 +12,7 @@ private func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt 
   return 0
 }
 
-/// libFuzzer's own loop, which `main` hands the arguments to.
-@_silgen_name("LLVMFuzzerRunDriver")
-private func runDriver(
-  _ count: UnsafeMutablePointer<CInt>,
-  _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>>,
-  _ body: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
-) -> CInt
-
 @main
 struct FuzzPictures {
-  static func main() {
-    var (count, arguments) = (CommandLine.argc, CommandLine.unsafeArgv)
-    exit(runDriver(&count, &arguments) { testOneInput($0, $1) })
-  }
+  static func main() { fuzz { testOneInput($0, $1) } }
 }
