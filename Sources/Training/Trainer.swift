@@ -70,8 +70,7 @@ public final class Trainer {
       }
       configuration.normalization = normalization
     }
-    let directory = try RunDirectory(claiming: path, for: settings.model)
-    try directory.checkIsFree()
+    guard !RunDirectory.hasCheckpoint(path) else { throw TrainingError.directoryInUse(path) }
     let data = try TrainingData(settings)
     let classes = data.classes
     try data.check(classes: classes)
@@ -95,6 +94,9 @@ public final class Trainer {
       network = ResNet<Float>(configuration)
       network.initialize(seed: settings.seed)
     }
+    // Only now, so that a mistake in the above leaves no directory behind.
+    let directory = try RunDirectory(claiming: path, for: settings.model)
+    try directory.checkIsFree()
     let progress = TrainingProgress(
       settings: settings, configuration: network.configuration, data: data.description,
       classNames: data.hasWordNetLabels ? nil : data.training.classNames, threads: WorkerPool.shared.width)

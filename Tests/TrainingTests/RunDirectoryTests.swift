@@ -51,6 +51,17 @@ import Training
     #expect(try scratch.read("run/" + name) == "mine")
   }
 
+  @Test func `A run that cannot begin leaves no directory behind`() throws {
+    let scratch = try Scratch()
+    var settings = try settings(scratch)
+    settings.data = "/nowhere"
+    #expect(throws: DatasetError.self) { try Trainer(settings, output: scratch.path + "/run") }
+    settings.data = scratch.path + "/data"
+    settings.finetune = "/nowhere"
+    #expect(throws: CheckpointError.self) { try Trainer(settings, output: scratch.path + "/run") }
+    #expect(fileKind(scratch.path + "/run") == nil)
+  }
+
   @Test func `A directory has one run at a time, and the second is told of the first`() throws {
     let scratch = try Scratch()
     let settings = try settings(scratch)
