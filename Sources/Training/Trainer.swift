@@ -70,7 +70,11 @@ public final class Trainer {
       }
       configuration.normalization = normalization
     }
-    guard !RunDirectory.hasCheckpoint(path) else { throw TrainingError.directoryInUse(path) }
+    if RunDirectory.hasCheckpoint(path) {
+      // Where the run that is there is going on, that is what is said.
+      _ = try RunDirectory(claiming: path, for: settings.model)
+      throw TrainingError.directoryInUse(path)
+    }
     let data = try TrainingData(settings)
     let classes = data.classes
     try data.check(classes: classes)
