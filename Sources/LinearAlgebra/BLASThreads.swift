@@ -22,6 +22,21 @@ func prepareBLAS() {
   BLASBuffers.shared.withLock { $0.addThread() }
 }
 
+/// Takes buffers for as many threads ahead, where addresses are limited.
+/// - Parameter spare: bytes that are to be left for other uses.
+/// - Returns: how many threads have one; `threads` where there are no limits.
+/// - Throws: where not even one can be had.
+package func reserveBLASBuffers(threads: Int, spare: Int) throws(MemoryError) -> Int {
+  useSingleThreadedBLAS()
+  let count = BLASBuffers.shared.withLock { $0.reserve(threads, spare: spare) }
+  guard count > 0 else {
+    throw MemoryError(
+      purpose: "OpenBLAS with the rest", bytes: BLASBuffers.bytes + spare, available: availableAddresses() ?? 0,
+      remedy: "raise the limit (ulimit -v or -d)")
+  }
+  return count
+}
+
 private struct BLASBuffers {
   static let shared = Mutex(BLASBuffers())
 
@@ -33,32 +48,37 @@ private struct BLASBuffers {
   }()
 
   /// OpenBLAS's `BUFFER_SIZE` where it is largest, and a page that it takes with some kernels.
-  private static let bytes = 128 << 20 + 4096
+  static let bytes = 128 << 20 + 4096
 
   private var threads = 0
   private var buffers = 0
 
   mutating func addThread() {
     threads += 1
-    guard threads > buffers else { return }
-    buffers = threads
-    // Only where addresses are limited does asking ever fail.
-    guard availableAddresses() != nil, let take = Self.take, let giveBack = Self.giveBack else { return }
-    // All at once, or OpenBLAS would hand out the same one again.
-    let taken = (0..<buffers).map { _ in
-      Self.requireAddresses()
-      return take(0)
+    guard reserve(threads, spare: 0) >= threads else {
+      endWithoutMemory(bytes: Self.bytes, for: " for a thread's buffer in OpenBLAS")
     }
-    for buffer in taken { giveBack(buffer) }
   }
 
-  private static func requireAddresses() {
-    let flags = MAP_PRIVATE | MAP_ANON
-    let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, flags, -1, 0)
-    guard let memory, memory != MAP_FAILED else {
-      endWithoutMemory(bytes: bytes, for: " for a thread's buffer in OpenBLAS")
+  mutating func reserve(_ wanted: Int, spare: Int) -> Int {
+    // Only where addresses are limited does asking ever fail.
+    guard wanted > buffers, availableAddresses() != nil, let take = Self.take, let giveBack = Self.giveBack else {
+      return wanted
+    }
+    // All at once, or OpenBLAS would hand out the same one again.
+    var taken = (0..<buffers).map { _ in take(0) }
+    while taken.count < wanted, Self.canMap(Self.bytes + spare) { taken.append(take(0)) }
+    buffers = taken.count
+    for buffer in taken { giveBack(buffer) }
+    return buffers
+  }
+
+  private static func canMap(_ bytes: Int) -> Bool {
+    guard let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0), memory != MAP_FAILED else {
+      return false
     }
     munmap(memory, bytes)
+    return true
   }
 
   // What OpenBLAS's own calls do; no header has them, and a library without them is left alone.
