@@ -110,7 +110,8 @@ struct MPNBench: ParsableCommand {
       try createDirectory(output)
     }
     try Resources.useThreads(threads.max())
-    let threads = threads.isEmpty ? [WorkerPool.shared.width] : Set(threads.map { min($0, WorkerPool.shared.width) }).sorted()
+    let threads =
+      threads.isEmpty ? [WorkerPool.shared.width] : Set(threads.map { min($0, WorkerPool.shared.width) }).sorted()
     let most = threads.max() ?? 1
     let peer = peers ? try PeerProcess(python: python ?? Self.defaultPython, threads: most) : nil
     let blas = BLASInfo.current

@@ -9,7 +9,8 @@ package enum Resources {
     if let wanted {
       pool.width = wanted
       if wanted > pool.width {
-        Output.standardError("note: \(pool.width) threads instead of \(wanted): no more than that make sense on this machine")
+        Output.standardError(
+          "note: \(pool.width) threads instead of \(wanted): no more than that make sense on this machine")
       }
     }
     let width = pool.width

@@ -67,14 +67,18 @@ private struct BLASBuffers {
     }
     // All at once, or OpenBLAS would hand out the same one again.
     var taken = (0..<buffers).map { _ in take(0) }
-    while taken.count < wanted, Self.canMap(Self.bytes + spare) { taken.append(take(0)) }
+    // A thread more than the first also has a stack and a heap, of which the C library takes 128 MB at once.
+    while taken.count < wanted, Self.canMap(Self.bytes + (taken.isEmpty ? spare : 4 * spare)) {
+      taken.append(take(0))
+    }
     buffers = taken.count
     for buffer in taken { giveBack(buffer) }
     return buffers
   }
 
   private static func canMap(_ bytes: Int) -> Bool {
-    guard let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0), memory != MAP_FAILED else {
+    guard let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0), memory != MAP_FAILED
+    else {
       return false
     }
     munmap(memory, bytes)

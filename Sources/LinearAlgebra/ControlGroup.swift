@@ -46,7 +46,10 @@ package struct ControlGroup {
     let names =
       isUnified
       ? (limit: "memory.max", use: "memory.current", cached: ["inactive_file", "active_file"])
-      : (limit: "memory.limit_in_bytes", use: "memory.usage_in_bytes", cached: ["total_inactive_file", "total_active_file"])
+      : (
+        limit: "memory.limit_in_bytes", use: "memory.usage_in_bytes",
+        cached: ["total_inactive_file", "total_active_file"]
+      )
     return memory.compactMap { place in
       guard let limit = number(place, names.limit), let use = number(place, names.use) else { return nil }
       let fields = (read("\(place)/memory.stat") ?? "").split(separator: "\n").map { $0.split(separator: " ") }

@@ -42,7 +42,9 @@ package func availableMemory() -> Int {
 /// What the limits on addresses (`ulimit -v`) and data (`ulimit -d`) leave; `nil` without limits.
 package func availableAddresses() -> Int? {
   #if os(Linux)
-    let kinds = [(__rlimit_resource_t(RLIMIT_AS.rawValue), "VmSize:"), (__rlimit_resource_t(RLIMIT_DATA.rawValue), "VmData:")]
+    let kinds = [
+      (__rlimit_resource_t(RLIMIT_AS.rawValue), "VmSize:"), (__rlimit_resource_t(RLIMIT_DATA.rawValue), "VmData:"),
+    ]
     let limits = kinds.compactMap { kind, field -> (limit: Int, field: String)? in
       var limit = rlimit()
       guard getrlimit(kind, &limit) == 0, limit.rlim_cur < UInt(Int.max) else { return nil }

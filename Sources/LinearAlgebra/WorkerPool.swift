@@ -45,7 +45,11 @@ public final class WorkerPool: @unchecked Sendable {
   private var next = NextIndices(seats: 0)
   private var body: ((Int) -> Void)?
 
-  package init() {}
+  package typealias ThreadStart = (_ name: String, _ body: @escaping @Sendable () -> Void) -> Bool
+  private let startThread: ThreadStart
+
+  /// - Parameter startThread: makes a thread, or says that there is none.
+  package init(startThread: @escaping ThreadStart = LinearAlgebra.startThread) { self.startThread = startThread }
 
   /// Calls `body` with each of `0 ..< count`, spread over the pool's threads; returns when all are done.
   ///
@@ -107,7 +111,7 @@ public final class WorkerPool: @unchecked Sendable {
   private func startWorkers(_ wanted: Int) {
     while started < wanted, !isExhausted {
       let seat = started + 1
-      if startThread(name: "covpool-\(seat)", { [self] in work(seat: seat) }) {
+      if startThread("covpool-\(seat)", { [self] in work(seat: seat) }) {
         started = seat
       } else {
         isExhausted = true

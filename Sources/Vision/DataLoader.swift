@@ -27,15 +27,25 @@ public final class DataLoader {
   ///   - indices: which images, in which order; by default all.
   ///   - workers: threads.
   ///   - prefetch: batches that are made ahead.
-  public init(
+  public convenience init(
     dataset: any Dataset, transform: any ImageTransform, batchSize: Int, indices: [Int]? = nil, workers: Int = 2,
     prefetch: Int = 2
+  ) {
+    self.init(
+      dataset: dataset, transform: transform, batchSize: batchSize, indices: indices, workers: workers,
+      prefetch: prefetch, startThread: startThread)
+  }
+
+  /// - Parameter startThread: makes a thread, or says that there is none.
+  package init(
+    dataset: any Dataset, transform: any ImageTransform, batchSize: Int, indices: [Int]?, workers: Int, prefetch: Int,
+    startThread: WorkerPool.ThreadStart
   ) {
     precondition(batchSize > 0 && workers > 0 && prefetch > 0, "a loader needs a batch size, workers and prefetch")
     queue = LoadQueue(
       dataset, transform, batchSize: batchSize, indices: indices ?? Array(0..<dataset.count), ahead: prefetch)
     for worker in 0..<workers {
-      guard startThread(name: "covpool-load-\(worker)", { [queue] in queue.work() }) else { break }
+      guard startThread("covpool-load-\(worker)", { [queue] in queue.work() }) else { break }
       started += 1
     }
   }
