@@ -3,7 +3,7 @@
 SWIFT ?= swift
 LIBRARIES = libopenblas-dev liblapacke-dev libjpeg-dev libwebp-dev zlib1g-dev
 
-.PHONY: demo test sanitize fuzz libraries data format benchmark roots peers
+.PHONY: demo test install install-built uninstall sanitize fuzz libraries data format benchmark roots peers
 
 demo: libraries data
 	$(SWIFT) build -c release --product zoo-eval
@@ -13,6 +13,40 @@ demo: libraries data
 test: libraries
 	$(SWIFT) build -c release --build-tests
 	$(SWIFT) test -c release --skip-build
+
+# Tools, the networks in the box, completions for three shells and manual pages; DESTDIR is put before all of it, for packagers.
+# `make install SWIFT_FLAGS=--static-swift-stdlib` makes tools that need no Swift toolchain on the machine they run on.
+PREFIX ?= /usr/local
+BUILD = .build/release
+TOOLS = zoo-eval zoo-train mpn-bench
+ROOT = $(DESTDIR)$(PREFIX)
+
+install: libraries
+	for tool in $(TOOLS); do $(SWIFT) build -c release $(SWIFT_FLAGS) --product $$tool || exit; done
+	$(MAKE) install-built
+
+install-built:
+	install -d "$(ROOT)/bin" "$(ROOT)/share/swift-covpool/Networks" "$(ROOT)/share/man/man1" \
+	  "$(ROOT)/share/bash-completion/completions" "$(ROOT)/share/zsh/site-functions" "$(ROOT)/share/fish/vendor_completions.d"
+	install -m 644 Sources/ModelZoo/Networks/* "$(ROOT)/share/swift-covpool/Networks"
+	set -e; for tool in $(TOOLS); do \
+	  install -m 755 "$(BUILD)/$$tool" "$(ROOT)/bin"; \
+	  script() { "$(BUILD)/$$tool" --generate-completion-script $$1; }; \
+	  script bash > "$(ROOT)/share/bash-completion/completions/$$tool"; \
+	  script zsh > "$(ROOT)/share/zsh/site-functions/_$$tool"; \
+	  script fish > "$(ROOT)/share/fish/vendor_completions.d/$$tool.fish"; \
+	  version=$$("$(BUILD)/$$tool" --version); \
+	  COLUMNS=80 "$(BUILD)/$$tool" --help | awk -v tool=$$tool -v version="$${version%%, *}" -f Packaging/manual.awk \
+	    > "$(ROOT)/share/man/man1/$$tool.1"; \
+	done
+
+uninstall:
+	for tool in $(TOOLS); do \
+	  rm -f "$(ROOT)/bin/$$tool" "$(ROOT)/share/bash-completion/completions/$$tool" \
+	    "$(ROOT)/share/zsh/site-functions/_$$tool" "$(ROOT)/share/fish/vendor_completions.d/$$tool.fish" \
+	    "$(ROOT)/share/man/man1/$$tool.1"; \
+	done
+	rm -rf "$(ROOT)/share/swift-covpool"
 
 # The tests of what handles memory and threads of its own, under each sanitizer in a build of its own; in release, since a debug
 # build leaves the kernels to BLAS. `make sanitize SANITIZER=thread` runs one. What measures memory is left out.

@@ -31,7 +31,10 @@ let libraries: [Target] = [
 
 let tools: [Target] = [
   .target(
-    name: "Console", dependencies: ["Files", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    name: "Console",
+    dependencies: ["Files", "LinearAlgebra", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+    plugins: ["StampCommit"]),
+  .plugin(name: "StampCommit", capability: .buildTool()),
   .executableTarget(
     name: "zoo-eval",
     dependencies: ["ModelZoo", "Console", "Files", .product(name: "ArgumentParser", package: "swift-argument-parser")]),

@@ -1,6 +1,6 @@
 import ArgumentParser
-import Files
 import Console
+import Files
 import Foundation
 import ModelZoo
 
@@ -27,7 +27,7 @@ struct MPNBench: ParsableCommand {
       textbook's count of operations in that time, as a share of what plain products reach; 'kept' what a forward pass \
       keeps for the backward pass. Errors are relative, in Frobenius norm, against the exact function in double precision \
       on the same features; 'residual' is ‖S·S − Σ‖ / ‖Σ‖ of the worst sample.
-      """)
+      """, version: ToolVersion.text(of: "mpn-bench"))
 
   @Option(help: ArgumentHelp("Channels d of made-up features.", valueName: "list"), transform: Self.list)
   var dimensions = [32, 64, 128, 256, 512]
@@ -87,7 +87,7 @@ struct MPNBench: ParsableCommand {
   func validate() throws {
     for (name, values, most) in [
       ("--dimensions", dimensions, 4096), ("--positions", positions, 1 << 20), ("--batch", batch, 4096),
-      ("--rounds", [rounds], 10_000), ("--threads", threads, 1024),
+      ("--rounds", [rounds], 10_000), ("--threads", threads, Int.max),
     ] {
       if let wrong = values.first(where: { !(1...most).contains($0) }) {
         throw ValidationError("\(name) must be from 1 to \(most), not \(wrong)")
@@ -109,7 +109,9 @@ struct MPNBench: ParsableCommand {
     if let output {
       try createDirectory(output)
     }
-    let threads = threads.isEmpty ? [WorkerPool.shared.width] : Set(threads).sorted()
+    try Resources.useThreads(threads.max())
+    let threads =
+      threads.isEmpty ? [WorkerPool.shared.width] : Set(threads.map { min($0, WorkerPool.shared.width) }).sorted()
     let most = threads.max() ?? 1
     let peer = peers ? try PeerProcess(python: python ?? Self.defaultPython, threads: most) : nil
     let blas = BLASInfo.current

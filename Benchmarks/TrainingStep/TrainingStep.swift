@@ -18,7 +18,7 @@ struct TrainingStep: ParsableCommand {
   @Option(help: "Height and width of the images; by default the network's.") var size: Int?
 
   func run() throws {
-    if let threads { WorkerPool.shared.width = threads }
+    try Resources.useThreads(threads)
     keepFreedMemory()
     let entry = try Zoo.entry(named: model)
     var network = ResNet<Float>(entry.configuration)

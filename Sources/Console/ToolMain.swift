@@ -23,6 +23,7 @@ package enum ToolMain {
 
   private static func status<Command: ParsableCommand>(of _: Command.Type, endsQuietly: Bool) -> Int32 {
     do {
+      try Resources.checkAddresses()
       var command = try Command.parseAsRoot(programArguments())
       try command.run()
       return EXIT_SUCCESS

@@ -45,6 +45,20 @@ public final class Plan<Scalar: RealScalar>: Sendable {
     return result
   }
 
+  /// Asks whether there is memory for the intermediate results of a batch, and for as many inputs as wait for it.
+  /// - Parameters:
+  ///   - batch: how many images.
+  ///   - inputs: how many batches of images wait while one is worked on.
+  ///   - name: what the network is called.
+  /// - Throws: where there is not.
+  public func checkMemory(forBatchesOf batch: Int, inputs: Int = 1, name: String) throws(MemoryError) {
+    let scalars = memory.scalarsPerImage + inputs * inputShape.scalarCount
+    let (bytes, isTooMuch) = (scalars * MemoryLayout<Scalar>.stride).multipliedReportingOverflow(by: batch)
+    try LinearAlgebra.checkMemory(
+      isTooMuch ? .max : bytes, for: "\(name) with \(batch == 1 ? "a single image" : "batches of \(batch)")",
+      remedy: batch == 1 ? "use a machine with more" : "lower the batch size (--batch-size)")
+  }
+
   /// Goes through the steps once more, with the first image whose result is not finite, to find where that begins.
   private func notFinite(_ result: Tensor<Scalar>, of x: Tensor<Scalar>) -> NumericalFailure {
     let sample = (0..<x.shape[0]).first { !result.image($0).isFinite } ?? 0

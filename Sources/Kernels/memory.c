@@ -5,6 +5,7 @@
 #if defined(__GLIBC__) || defined(__linux__)
 #include <malloc.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #endif
 
 void covpool_keep_freed_memory(void) {
@@ -21,5 +22,13 @@ void covpool_prefer_large_pages(void *start, size_t bytes) {
 #else
   (void)start;
   (void)bytes;
+#endif
+}
+
+void covpool_name_thread(const char *name) {
+#if defined(__linux__)
+  prctl(PR_SET_NAME, name);
+#else
+  (void)name;
 #endif
 }

@@ -27,7 +27,7 @@ public struct BLASInfo: Sendable {
     (library, version) = Self.parse(configuration: String(cString: openblas_get_config()))
     kernel = String(cString: openblas_get_corename())
     threads = Int(openblas_get_num_threads())
-    let description = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+    let description = systemFile("/proc/cpuinfo") ?? ""
     (processor, instructions) = Self.parse(processorInformation: description)
     warning = Self.warning(
       kernel: kernel, processor: instructions, environment: ProcessInfo.processInfo.environment)

@@ -16,7 +16,7 @@ public struct Cholesky<Scalar: RealScalar>: Sendable {
   /// - Throws: `LAPACKError.notPositiveDefinite` with the index of the failing pivot, or `.notFinite`.
   public init(_ matrix: [Scalar], size: Int) throws(LAPACKError) {
     precondition(size >= 0 && matrix.count == size * size, "\(matrix.count) scalars for a matrix of \(size)×\(size)")
-    useSingleThreadedBLAS()
+    prepareBLAS()
     self.size = size
     var factor = matrix
     try requireFinite(&factor, count: factor.count)
@@ -42,6 +42,7 @@ public struct Cholesky<Scalar: RealScalar>: Sendable {
     precondition(
       size == 0 ? b.isEmpty : b.count.isMultiple(of: size), "\(b.count) scalars are not right-hand sides of \(size)")
     guard !b.isEmpty else { return [] }
+    prepareBLAS()
     var x = b
     let (n, count) = (Int32(size), Int32(b.count / size))
     let info = factor.withUnsafeBufferPointer { factor in
@@ -59,6 +60,7 @@ public struct Cholesky<Scalar: RealScalar>: Sendable {
 
   /// A⁻¹, `size` × `size`, row by row; symmetric to the bit.
   public func inverse() -> [Scalar] {
+    prepareBLAS()
     var inverse = factor
     let info = Self.call(LAPACKE_spotri_work, LAPACKE_dpotri_work, on: &inverse, size)
     Self.requireSuccess(info, .potri, size)
@@ -105,7 +107,7 @@ public struct Cholesky<Scalar: RealScalar>: Sendable {
 package func invertPositiveDefinite<Scalar: RealScalar>(
   _ matrix: UnsafeMutablePointer<Scalar>, size: Int
 ) throws(LAPACKError) {
-  useSingleThreadedBLAS()
+  prepareBLAS()
   try requireFinite(matrix, count: size * size)
   // LAPACK stores columns: our lower triangle is its upper one.
   let (n, stride, upper) = (Int32(size), Int32(max(1, size)), CChar(UInt8(ascii: "U")))

@@ -52,7 +52,7 @@ public func multiply<Scalar: RealScalar>(
   scale: Scalar = 1, keeping: Scalar = 0
 ) {
   precondition(a.columns == b.rows, "product of \(a.rows)×\(a.columns) and \(b.rows)×\(b.columns)")
-  useSingleThreadedBLAS()
+  prepareBLAS()
   let (m, n, k) = (Int32(a.rows), Int32(b.columns), Int32(a.columns))
   guard m > 0, n > 0 else { return }
   let (lda, ldb, ldc) = (Int32(max(a.stride, 1)), Int32(max(b.stride, 1)), Int32(stride ?? b.columns))
@@ -100,7 +100,7 @@ public func multiplyBatch<Scalar: RealScalar>(
 public func multiplyByTranspose<Scalar: RealScalar>(
   _ a: MatrixView<Scalar>, into result: UnsafeMutablePointer<Scalar>, scale: Scalar = 1
 ) {
-  useSingleThreadedBLAS()
+  prepareBLAS()
   let (m, k, lda) = (Int32(a.rows), Int32(a.columns), Int32(a.stride))
   guard m > 0 else { return }
   forPrecision(
@@ -120,7 +120,7 @@ public func multiplyByTranspose<Scalar: RealScalar>(
 public func multiply<Scalar: RealScalar>(
   _ a: MatrixView<Scalar>, vector x: UnsafePointer<Scalar>, into result: UnsafeMutablePointer<Scalar>
 ) {
-  useSingleThreadedBLAS()
+  prepareBLAS()
   let (rows, columns) = a.isTransposed ? (Int32(a.columns), Int32(a.rows)) : (Int32(a.rows), Int32(a.columns))
   forPrecision(
     of: Scalar.self,

@@ -22,7 +22,6 @@ public final class SingularValueDecomposition<Scalar: RealScalar> {
     precondition(
       lesser >= 0 && lesser <= 1 << 14 && greater <= 1 << 20,
       "a singular value decomposition of matrices of \(rows)×\(columns)")
-    useSingleThreadedBLAS()
     (self.rows, self.columns) = (rows, columns)
     var numbers = Scalar(0)
     let info = Self.gesdd(rows, columns, nil, nil, nil, nil, &numbers, -1, nil)
@@ -59,6 +58,7 @@ public final class SingularValueDecomposition<Scalar: RealScalar> {
     _ left: UnsafeMutablePointer<Scalar>?, _ right: UnsafeMutablePointer<Scalar>?,
     _ numbers: UnsafeMutablePointer<Scalar>, _ numberCount: Int, _ integers: UnsafeMutablePointer<Int32>?
   ) -> Int32 {
+    prepareBLAS()
     let thin = CChar(UInt8(ascii: "S"))
     let (m, n, numberCount) = (Int32(columns), Int32(rows), Int32(numberCount))
     let (stride, rank) = (max(1, m), max(1, min(m, n)))

@@ -32,7 +32,6 @@ public final class SymmetricEigensolver<Scalar: RealScalar> {
   /// - Precondition: `size` is in `0...maximumSize`.
   public init(size: Int, algorithm: EigenAlgorithm = .divideAndConquer) {
     precondition((0...Self.maximumSize).contains(size), "an eigensolver for matrices of \(size)×\(size)")
-    useSingleThreadedBLAS()
     (self.size, self.algorithm) = (size, algorithm)
     var (numbers, integers) = (Scalar(0), Int32(0))
     var info: Int32
@@ -113,6 +112,7 @@ public final class SymmetricEigensolver<Scalar: RealScalar> {
     _ numbers: UnsafeMutablePointer<Scalar>, _ numberCount: Int, _ integers: UnsafeMutablePointer<Int32>,
     _ integerCount: Int
   ) -> Int32 {
+    prepareBLAS()
     let (vectors, lower) = (CChar(UInt8(ascii: "V")), CChar(UInt8(ascii: "L")))
     let (n, stride) = (Int32(size), Int32(max(1, size)))
     let (numberCount, integerCount) = (Int32(numberCount), Int32(integerCount))
@@ -137,6 +137,7 @@ public final class SymmetricEigensolver<Scalar: RealScalar> {
     _ numbers: UnsafeMutablePointer<Scalar>, _ numberCount: Int, _ integers: UnsafeMutablePointer<Int32>,
     _ integerCount: Int
   ) -> Int32 {
+    prepareBLAS()
     let (vectors, all, lower) = (CChar(UInt8(ascii: "V")), CChar(UInt8(ascii: "A")), CChar(UInt8(ascii: "L")))
     let (n, stride) = (Int32(size), Int32(max(1, size)))
     let (numberCount, integerCount) = (Int32(numberCount), Int32(integerCount))
@@ -163,7 +164,8 @@ private func reduceToTridiagonal(
   _ offDiagonal: UnsafeMutablePointer<Double>?, _ factors: UnsafeMutablePointer<Double>?,
   _ scratch: UnsafeMutablePointer<Double>, _ count: Int
 ) -> Int32 {
-  LAPACKE_dsytrd_work(
+  prepareBLAS()
+  return LAPACKE_dsytrd_work(
     LAPACK_COL_MAJOR, CChar(UInt8(ascii: "L")), Int32(size), matrix, Int32(max(1, size)), diagonal, offDiagonal,
     factors, scratch, Int32(count))
 }
@@ -173,6 +175,7 @@ private func rotateBack(
   _ size: Int, _ reflections: UnsafePointer<Double>?, _ factors: UnsafePointer<Double>?,
   _ rows: UnsafeMutablePointer<Double>?, _ scratch: UnsafeMutablePointer<Double>, _ count: Int
 ) -> Int32 {
+  prepareBLAS()
   let (left, lower, asItIs) = (CChar(UInt8(ascii: "L")), CChar(UInt8(ascii: "L")), CChar(UInt8(ascii: "N")))
   let (n, stride) = (Int32(size), Int32(max(1, size)))
   return LAPACKE_dormtr_work(

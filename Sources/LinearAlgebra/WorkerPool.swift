@@ -10,21 +10,25 @@ public final class WorkerPool: @unchecked Sendable {
   /// The pool that operations and plans use.
   public static let shared = WorkerPool()
 
-  /// How many threads work on a job, the caller's among them; the number of active processors to begin with. Like
-  /// `torch.set_num_threads`: for the whole process, and results do not depend on it beyond rounding.
+  /// How many threads work on a job, the caller's among them; to begin with the number of processors that the process may
+  /// use. Like `torch.set_num_threads`: for the whole process, and results do not depend on it beyond rounding. More than
+  /// `mostThreads` are not taken, and where the system has fewer to give, those there are do the work.
   public var width: Int {
     get { widthSetting.load(ordering: .relaxed) }
     set {
       precondition(newValue >= 1, "a pool needs at least one thread, not \(newValue)")
-      widthSetting.store(newValue, ordering: .relaxed)
+      widthSetting.store(min(newValue, Self.mostThreads), ordering: .relaxed)
     }
   }
+
+  /// The largest width: beyond four threads for each processor they only wait for each other.
+  public static let mostThreads = max(16, 4 * availableProcessors)
 
   private static let closed = -1
   /// How long an idle worker spins before it sleeps: about the time between two layers of a network.
   private static let spins = 4_000
 
-  private let widthSetting = Atomic<Int>(max(1, ProcessInfo.processInfo.activeProcessorCount))
+  private let widthSetting = Atomic<Int>(availableProcessors)
   /// Held by the caller whose job is running; a second caller finds it taken and works alone.
   private let running = Atomic<Bool>(false)
   /// `closed`, or how many workers are inside the current job.
@@ -33,13 +37,19 @@ public final class WorkerPool: @unchecked Sendable {
   private let sleepers = Atomic<Int>(0)
   private let wake = NSCondition()
   private var started = 0
+  /// Whether the system had no more threads to give; then it is not asked again.
+  private var isExhausted = false
   // The current job: written while the gate is closed, read by workers that passed it.
   private var count = 0
   private var seats = 0
   private var next = NextIndices(seats: 0)
   private var body: ((Int) -> Void)?
 
-  package init() {}
+  package typealias ThreadStart = (_ name: String, _ body: @escaping @Sendable () -> Void) -> Bool
+  private let startThread: ThreadStart
+
+  /// - Parameter startThread: makes a thread, or says that there is none.
+  package init(startThread: @escaping ThreadStart = LinearAlgebra.startThread) { self.startThread = startThread }
 
   /// Calls `body` with each of `0 ..< count`, spread over the pool's threads; returns when all are done.
   ///
@@ -96,14 +106,27 @@ public final class WorkerPool: @unchecked Sendable {
     }
   }
 
+  /// Starts the threads that are missing, as far as there are any to be had; seats that stay empty have their shares done by
+  /// the others.
   private func startWorkers(_ wanted: Int) {
-    while started < wanted {
-      started += 1
-      let thread = Thread { [self, seat = started] in work(seat: seat) }
-      thread.name = "covpool-\(started)"
-      thread.stackSize = 4 << 20
-      thread.start()
+    while started < wanted, !isExhausted {
+      let seat = started + 1
+      if startThread("covpool-\(seat)", { [self] in work(seat: seat) }) {
+        started = seat
+      } else {
+        isExhausted = true
+      }
     }
+  }
+
+  /// Starts the threads of a job at once, and is from then on no wider than there are.
+  /// - Returns: how many there are, the caller's among them.
+  package func start() -> Int {
+    guard running.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else { return width }
+    startWorkers(width - 1)
+    width = min(width, started + 1)
+    running.store(false, ordering: .releasing)
+    return width
   }
 
   private func work(seat: Int) {

@@ -1,3 +1,4 @@
+import Foundation
 import Kernels
 
 /// The memory that a LAPACK routine works in, made once for a size and used for every matrix of that size.
@@ -14,13 +15,13 @@ struct Workspace<Scalar: RealScalar>: ~Copyable {
   /// At a cache line's boundary, so that two threads' workspaces share none and all have the same alignment.
   private static func allocate<Element: BitwiseCopyable>(_ count: Int) -> UnsafeMutableBufferPointer<Element> {
     let count = max(1, count)
-    let memory = UnsafeMutableRawPointer.allocate(byteCount: count * MemoryLayout<Element>.stride, alignment: 64)
+    let memory = allocateMemory(bytes: count * MemoryLayout<Element>.stride)
     return UnsafeMutableBufferPointer(start: memory.bindMemory(to: Element.self, capacity: count), count: count)
   }
 
   deinit {
-    UnsafeMutableRawBufferPointer(numbers).deallocate()
-    UnsafeMutableRawBufferPointer(integers).deallocate()
+    free(numbers.baseAddress)
+    free(integers.baseAddress)
   }
 }
 

@@ -69,6 +69,15 @@ public final class Classifier: Sendable {
   /// - Throws: for the first image that the network has no finite result for.
   public func callAsFunction(_ images: Tensor<Float>) throws(NumericalFailure) -> Tensor<Float> { try plan(images) }
 
+  /// Asks whether there is memory for batches of this size.
+  /// - Parameters:
+  ///   - batchSize: images.
+  ///   - inputs: how many batches of images wait while one is worked on.
+  /// - Throws: where there is not: what it takes and what there is.
+  public func checkMemory(forBatchesOf batchSize: Int, inputs: Int = 1) throws(MemoryError) {
+    try plan.checkMemory(forBatchesOf: batchSize, inputs: inputs, name: model)
+  }
+
   /// What each step takes with this batch: `Plan.profile`.
   /// - Throws: for the first image that the network has no finite result for.
   public func profile(_ images: Tensor<Float>, runs: Int = 10) throws(NumericalFailure) -> [StepProfile] {

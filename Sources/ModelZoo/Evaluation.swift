@@ -58,7 +58,7 @@ public struct Evaluation {
   ///   - onImage: called for each classified image, in the data set's order.
   ///   - shouldStop: asked about images that could not be read; an error ends the pass.
   ///   - isCancelled: asked after each batch; if so the pass ends with what it has.
-  /// - Throws: `EvaluationError` for an image that the network has no finite result for.
+  /// - Throws: `MemoryError` where there is not enough for batches of this size; `EvaluationError` for an image that the network has no finite result for.
   public func callAsFunction(
     _ classifier: Classifier, on data: any Dataset, onProgress: (Progress) -> Void = { _ in },
     onImage: ((ImageResult) -> Void)? = nil,
@@ -67,10 +67,12 @@ public struct Evaluation {
   ) throws -> Summary {
     let start = ContinuousClock.now
     let total = data.count
+    let prefetch = 2
+    // Those that wait, the one that the network has and the one that is being made.
+    try classifier.checkMemory(forBatchesOf: min(batchSize, max(total, 1)), inputs: prefetch + 2)
     let loader = DataLoader(
       dataset: data, transform: classifier.transform, batchSize: batchSize, indices: Array(0..<total),
-      workers: decoders,
-      prefetch: 2)
+      workers: decoders, prefetch: prefetch)
     var summary = Summary(metrics: ClassificationMetrics(), failures: [], images: 0, seconds: 0)
     while let batch = loader.next() {
       if let error = shouldStop(batch.failures) { throw error }

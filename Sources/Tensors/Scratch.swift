@@ -11,11 +11,11 @@ private final class Scratch {
   func enter(bytes: Int) -> UnsafeMutableRawPointer {
     if depth == blocks.count { blocks.append(UnsafeMutableRawBufferPointer(start: nil, count: 0)) }
     if blocks[depth].count < bytes {
-      blocks[depth].deallocate()
+      free(blocks[depth].baseAddress)
       // What is large is made whole large pages: they lie side by side in memory, and so in the caches.
       let page = Int(COVPOOL_LARGE_PAGE)
       let bytes = bytes < page / 2 ? bytes : (bytes + page - 1) / page * page
-      blocks[depth] = UnsafeMutableRawBufferPointer(start: allocate(bytes: bytes), count: bytes)
+      blocks[depth] = UnsafeMutableRawBufferPointer(start: allocateMemory(bytes: bytes), count: bytes)
     }
     depth += 1
     return blocks[depth - 1].baseAddress!
@@ -23,7 +23,7 @@ private final class Scratch {
 
   func leave() { depth -= 1 }
 
-  deinit { for block in blocks { block.deallocate() } }
+  deinit { for block in blocks { free(block.baseAddress) } }
 
   static let key: pthread_key_t = {
     var key = pthread_key_t()

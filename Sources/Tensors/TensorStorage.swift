@@ -1,13 +1,4 @@
-import Kernels
-
-/// Uninitialised memory that begins at a cache line; large blocks at a large page.
-func allocate(bytes: Int) -> UnsafeMutableRawPointer {
-  let largePage = Int(COVPOOL_LARGE_PAGE)
-  let isLarge = bytes >= largePage
-  let pointer = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: isLarge ? largePage : 64)
-  if isLarge { covpool_prefer_large_pages(pointer, bytes) }
-  return pointer
-}
+import Foundation
 
 /// Whoever lends memory that it can fetch again when it is looked at: a mapped file.
 package protocol RefetchableMemory: AnyObject {
@@ -27,7 +18,7 @@ package final class TensorStorage<Scalar: RealScalar>: @unchecked Sendable {
   /// Uninitialised memory for `count` scalars.
   package init(count: Int) {
     let bytes = max(count, 1) * MemoryLayout<Scalar>.stride
-    pointer = allocate(bytes: bytes).bindMemory(to: Scalar.self, capacity: max(count, 1))
+    pointer = allocateMemory(bytes: bytes).bindMemory(to: Scalar.self, capacity: max(count, 1))
     self.count = count
     owner = nil
   }
@@ -51,6 +42,6 @@ package final class TensorStorage<Scalar: RealScalar>: @unchecked Sendable {
   }
 
   deinit {
-    if owner == nil { UnsafeMutableRawPointer(pointer).deallocate() }
+    if owner == nil { free(pointer) }
   }
 }

@@ -177,7 +177,7 @@ public final class Trainer {
 
   /// Trains until all epochs are done or `shouldStop` says so, asked after each step and while validating; then the
   /// directory is free for others.
-  /// - Throws: `TrainingError` where a number is not finite or a file cannot be written.
+  /// - Throws: `MemoryError` where there is not enough for a step; `TrainingError` where a number is not finite or a file cannot be written.
   /// - Precondition: it is called once.
   public func run(
     onStep: (StepReport) -> Void = { _ in }, onEpoch: (EpochRecord) -> Void = { _ in },
@@ -185,6 +185,7 @@ public final class Trainer {
   ) throws -> Ending {
     guard let directory else { preconditionFailure("a trainer runs once; resume the run in \(directoryPath)") }
     defer { self.directory = nil }
+    try checkMemory()
     lastSave = ContinuousClock.now
     while progress.epoch < settings.recipe.epochs {
       let isWhole = try trainEpoch(directory, onStep: onStep, shouldStop: shouldStop)
@@ -196,6 +197,20 @@ public final class Trainer {
     try directory.write(
       curves: curves(of: progress.records, title: "\(settings.model), seed \(settings.seed)"), run: progress.run)
     return .complete
+  }
+
+  /// Asks whether there is memory for a step: for what convolutions and normalisations keep until the way back, which is the
+  /// larger part of it.
+  private func checkMemory() throws(MemoryError) {
+    let configuration = network.configuration
+    let trace = network.trace(
+      input: [1, configuration.inputChannels, configuration.imageSize, configuration.imageSize])
+    let kept = trace.steps.filter { $0.inputs.contains { trace.values[$0].tensor != nil } }
+      .reduce(0) { $0 + trace.values[$1.inputs[0]].shape.scalarCount }
+    let batch = min(settings.recipe.batchSize, data.training.count)
+    try LinearAlgebra.checkMemory(
+      kept * MemoryLayout<Float>.stride * batch, for: "a step of \(settings.model) with \(batch) images",
+      remedy: "lower the batch size (--batch-size)")
   }
 
   /// The rest of the current epoch; false if it was asked to stop.

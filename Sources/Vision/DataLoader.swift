@@ -4,7 +4,8 @@ import Tensors
 /// Decodes and transforms the images of a data set on threads of its own and hands them out in batches, in order.
 ///
 /// The threads run at lower priority than the network's, so they fill the gaps that it leaves, and stop when enough
-/// batches wait. An image that cannot be read is left out of its batch and named.
+/// batches wait. Where the system has no threads to give, whoever takes a batch loads it. An image that cannot be read is
+/// left out of its batch and named.
 public final class DataLoader {
   /// Some images, ready for a network.
   public struct Batch: Sendable {
@@ -19,31 +20,43 @@ public final class DataLoader {
   }
 
   private let queue: LoadQueue
+  private var started = 0
 
   /// Starts to load.
   /// - Parameters:
   ///   - indices: which images, in which order; by default all.
   ///   - workers: threads.
   ///   - prefetch: batches that are made ahead.
-  public init(
+  public convenience init(
     dataset: any Dataset, transform: any ImageTransform, batchSize: Int, indices: [Int]? = nil, workers: Int = 2,
     prefetch: Int = 2
+  ) {
+    self.init(
+      dataset: dataset, transform: transform, batchSize: batchSize, indices: indices, workers: workers,
+      prefetch: prefetch, startThread: startThread)
+  }
+
+  /// - Parameter startThread: makes a thread, or says that there is none.
+  package init(
+    dataset: any Dataset, transform: any ImageTransform, batchSize: Int, indices: [Int]?, workers: Int, prefetch: Int,
+    startThread: WorkerPool.ThreadStart
   ) {
     precondition(batchSize > 0 && workers > 0 && prefetch > 0, "a loader needs a batch size, workers and prefetch")
     queue = LoadQueue(
       dataset, transform, batchSize: batchSize, indices: indices ?? Array(0..<dataset.count), ahead: prefetch)
     for worker in 0..<workers {
-      let thread = Thread { [queue] in queue.work() }
-      thread.name = "covpool-loader-\(worker)"
-      thread.stackSize = 4 << 20
-      thread.start()
+      guard startThread("covpool-load-\(worker)", { [queue] in queue.work() }) else { break }
+      started += 1
     }
   }
 
   deinit { queue.stop() }
 
   /// The next batch, or `nil` after the last; waits until it is ready.
-  public func next() -> Batch? { queue.next() }
+  public func next() -> Batch? {
+    if started == 0 { queue.loadNextBatch() }
+    return queue.next()
+  }
 }
 
 /// What workers and the consumer share.
@@ -91,15 +104,25 @@ private final class LoadQueue: @unchecked Sendable {
       // Of this thread alone: Linux keeps a priority for each.
       _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
     #endif
-    while let (position, batch) = claim() {
-      let slot = position % batchSize
-      let failure = load(indices[position], slot, batch)
-      condition.lock()
-      if let failure { batch.failures[slot] = failure }
-      batch.remaining -= 1
-      if batch.remaining == 0 { condition.broadcast() }
-      condition.unlock()
-    }
+    while loadImage() {}
+  }
+
+  /// The work of the threads that the system did not have, done by the consumer.
+  func loadNextBatch() {
+    for _ in 0..<max(0, count(nextBatch)) { _ = loadImage() }
+  }
+
+  /// Loads an image; whether there was one left.
+  private func loadImage() -> Bool {
+    guard let (position, batch) = claim() else { return false }
+    let slot = position % batchSize
+    let failure = load(indices[position], slot, batch)
+    condition.lock()
+    if let failure { batch.failures[slot] = failure }
+    batch.remaining -= 1
+    if batch.remaining == 0 { condition.broadcast() }
+    condition.unlock()
+    return true
   }
 
   /// The next image to load, once there is room for its batch.

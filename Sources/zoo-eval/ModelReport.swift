@@ -10,6 +10,7 @@ struct ModelReport {
 
   func run() throws {
     let entry = try Zoo.entry(named: classifier.model)
+    try classifier.checkMemory(forBatchesOf: options.batchSize)
     try report.line("\(classifier.model): \(title)")
     if classifier.report == nil { try report.line(Output.randomWeights) }
     try report.line()

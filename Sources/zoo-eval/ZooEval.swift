@@ -33,7 +33,7 @@ struct ZooEval: ParsableCommand {
 
       The exit status is 0 if all went well, 1 for an error, 2 if images could not be read and were left out, 64 for a \
       mistake in the command, 128 and the signal's number after an interruption.
-      """)
+      """, version: ToolVersion.text(of: "zoo-eval"))
 
   @Argument(
     help: ArgumentHelp(
@@ -143,7 +143,7 @@ struct ZooEval: ParsableCommand {
       throw ValidationError("name a model, for example resnet50-fastmpn, or use --list")
     }
     for (name, value, most) in [
-      ("--batch-size", requestedBatchSize, 4096), ("--threads", threads, 1024), ("--iterations", iterations, 100),
+      ("--batch-size", requestedBatchSize, 4096), ("--threads", threads, Int.max), ("--iterations", iterations, 100),
       ("--limit", limit, Int.max),
     ] {
       guard let value else { continue }
@@ -216,7 +216,7 @@ struct ZooEval: ParsableCommand {
 
   /// - Parameter box: the weights that come with the package, if it is those, which is said once nothing is wrong.
   private func run(_ model: String, _ box: String?) throws {
-    if let threads { WorkerPool.shared.width = threads }
+    try Resources.useThreads(threads)
     Output.checkBuild()
     if let warning = BLASInfo.current.warning { Output.warn(warning) }
     try OutputFiles(self).check()

@@ -28,7 +28,7 @@ struct ZooTrain: ParsableCommand {
       papers for 224 px and small for 28 and 32 px; a .json file gives the fields it changes of the one it calls base. \
       One process at a time trains in a directory, and it writes over nothing that its run did not write. SIGINT, SIGTERM \
       and SIGHUP end the run after its current step, saved; the status is then 128 and the signal's number.
-      """)
+      """, version: ToolVersion.text(of: "zoo-train"))
 
   @Argument(help: ArgumentHelp("A network's name, for example resnet20-fastmpn.", valueName: "model"))
   var model: String?
@@ -116,7 +116,7 @@ struct ZooTrain: ParsableCommand {
     let limits = TrainingLimits.self
     for (name, value, range) in [
       ("--epochs", epochs, limits.epochs), ("--batch-size", batchSize, limits.batchSize),
-      ("--threads", threads, limits.threads), ("--limit", limit, 1...Int.max),
+      ("--threads", threads, 1...Int.max), ("--limit", limit, 1...Int.max),
     ] {
       guard let value, !range.contains(value) else { continue }
       let wanted = range.upperBound == .max ? "at least \(range.lowerBound)" : limits.text(range)
@@ -128,7 +128,7 @@ struct ZooTrain: ParsableCommand {
   }
 
   func run() throws {
-    if let threads { WorkerPool.shared.width = threads }
+    try Resources.useThreads(threads)
     StopSignal.listen()
     if let warning = BLASInfo.current.warning { Output.warn(warning) }
     let trainer = try trainer()

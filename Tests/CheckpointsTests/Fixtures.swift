@@ -41,7 +41,7 @@ struct Golden: Decodable {
 
 /// Calls `body` with a path in a new folder that is removed afterwards.
 func withTemporaryFolder<Result>(_ body: (URL) throws -> Result) throws -> Result {
-  let folder = FileManager.default.temporaryDirectory.appending(path: "checkpoints-\(UUID().uuidString)")
+  let folder = FileManager.default.temporaryDirectory.appending(path: "checkpoints tëst \(UUID().uuidString)")
   try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
   defer { try? FileManager.default.removeItem(at: folder) }
   return try body(folder)

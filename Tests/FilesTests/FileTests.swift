@@ -5,7 +5,7 @@ import Testing
 @Suite("Files")
 struct FileTests {
   private func withFolder(_ body: (String) throws -> Void) throws {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "covpool-files-\(UUID())").path
+    let folder = FileManager.default.temporaryDirectory.appending(path: "covpool files tëst \(UUID())").path
     try createDirectory(folder + "/nested/twice")
     defer { try? FileManager.default.removeItem(atPath: folder) }
     try body(folder)

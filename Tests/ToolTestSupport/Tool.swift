@@ -1,6 +1,4 @@
-import Checkpoints
 import Foundation
-import ModelZoo
 @_exported import TestSupport
 
 /// What a run of a tool left behind.
@@ -18,84 +16,89 @@ public struct Run: Sendable {
 }
 
 /// Runs a tool that is built beside the tests.
-public func runTool(_ name: String, _ arguments: [String]) throws -> Run {
+public func runTool(_ name: String, _ arguments: [String], limit: Double = 180) throws -> Run {
   let process = Process()
   process.executableURL = toolURL(name)
   process.arguments = arguments
-  return try run(process)
+  return try run(process, limit: limit)
 }
 
-/// Runs a shell command line; `$TOOL` in it is the tool.
-public func runShell(_ line: String, tool: String) throws -> Run {
+/// Runs a shell command line; `"$TOOL"` in it is the tool, in quotes like every path, for there may be spaces in it.
+public func runShell(_ line: String, tool: String, limit: Double = 180) throws -> Run {
   let process = Process()
   process.executableURL = URL(fileURLWithPath: "/bin/sh")
   process.arguments = ["-c", line]
   process.environment = ProcessInfo.processInfo.environment.merging(["TOOL": toolURL(tool).path]) { $1 }
-  return try run(process)
+  return try run(process, limit: limit)
 }
 
 /// Runs zoo-eval.
 public func zooEval(_ arguments: String...) throws -> Run { try runTool("zoo-eval", arguments) }
 
-private func toolURL(_ name: String) -> URL {
+/// Where a tool is that is built beside the tests.
+public func toolURL(_ name: String) -> URL {
   URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: name)
 }
 
-private func run(_ process: Process) throws -> Run {
-  let (output, errors) = (Pipe(), Pipe())
-  (process.standardOutput, process.standardError) = (output, errors)
-  try process.run()
-  // Standard error stays far below a pipe's capacity, so reading one after the other cannot block.
-  let outputData = output.fileHandleForReading.readDataToEndOfFile()
-  let errorData = errors.fileHandleForReading.readDataToEndOfFile()
-  process.waitUntilExit()
-  return Run(
-    status: process.terminationStatus, output: String(decoding: outputData, as: UTF8.self),
-    errors: String(decoding: errorData, as: UTF8.self))
+/// A word of a shell command line, whatever is in it.
+public func quoted(_ word: String) -> String { "'" + word.replacingOccurrences(of: "'", with: #"'\''"#) + "'" }
+
+/// A process that did not end in time; it was killed, and its children with it.
+public struct TimeLimitExceeded: Error, CustomStringConvertible {
+  let command: String
+  let seconds: Double
+  let run: Run
+  public var description: String {
+    "\(command) did not end within \(seconds) seconds; output so far: \(run.output.suffix(500)); errors: \(run.errors.suffix(500))"
+  }
 }
 
-/// A directory that goes away with the test.
-public final class Scratch {
-  public let url = FileManager.default.temporaryDirectory.appending(path: "covpool-test-\(UUID())")
-  public var path: String { url.path }
-
-  public init() throws { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) }
-
-  deinit { try? FileManager.default.removeItem(at: url) }
-
-  public func write(_ name: String, _ bytes: some Sequence<UInt8>) throws {
-    let file = url.appending(path: name)
-    try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
-    try Data(bytes).write(to: file)
+/// Runs a process to its end, or kills it after `limit` seconds.
+/// - Throws: `TimeLimitExceeded`.
+public func run(_ process: Process, limit: Double = 180) throws -> Run {
+  let ended = DispatchSemaphore(value: 0)
+  process.terminationHandler = { _ in ended.signal() }
+  let (output, errors) = (Stream(), Stream())
+  (process.standardOutput, process.standardError) = (output.pipe, errors.pipe)
+  try process.run()
+  output.read()
+  errors.read()
+  let deadline = DispatchTime.now() + limit
+  // Whoever holds the streams open, a child that was left behind too, is waited for.
+  let isOver =
+    ended.wait(timeout: deadline) == .success && output.isComplete(by: deadline) && errors.isComplete(by: deadline)
+  if !isOver { end(process) }
+  let run = Run(status: process.isRunning ? -1 : process.terminationStatus, output: output.text, errors: errors.text)
+  guard isOver else {
+    let command = ([process.executableURL?.lastPathComponent ?? ""] + (process.arguments ?? [])).joined(separator: " ")
+    throw TimeLimitExceeded(command: command, seconds: limit, run: run)
   }
+  return run
+}
 
-  public func read(_ name: String) throws -> String {
-    try String(contentsOf: url.appending(path: name), encoding: .utf8)
-  }
+/// Kills a process and the group that it leads.
+private func end(_ process: Process) {
+  let id = process.processIdentifier
+  if getpgid(0) != id { kill(-id, SIGKILL) }
+  if process.isRunning { kill(id, SIGKILL) }
+}
 
-  /// A CIFAR-10 test file of hash-made pictures.
-  public func writeCIFAR(_ name: String = "data/test_batch.bin", images: Int) throws {
-    var bytes: [UInt8] = []
-    for image in 0..<images {
-      bytes.append(UInt8(image % 10))
-      bytes += unit("image \(image)", count: 3072).map { UInt8(($0 + 1) * 127) }
+/// One output stream of a process, read while it runs: a pipe that is full would stop it.
+private final class Stream: @unchecked Sendable {
+  let pipe = Pipe()
+  private let lock = NSLock()
+  private let done = DispatchSemaphore(value: 0)
+  private var data = Data()
+
+  func read() {
+    let file = pipe.fileHandleForReading
+    Thread.detachNewThread { [self] in
+      while case let part = file.availableData, !part.isEmpty { lock.withLock { data += part } }
+      done.signal()
     }
-    try write(name, bytes)
   }
 
-  /// A checkpoint of a network of the CIFAR family, filled by hash.
-  public func writeNetwork(
-    _ name: String = "network.safetensors", _ head: Head = .gap, classes: Int = 10,
-    change: (inout [(name: String, tensor: Tensor<Float>)]) -> Void = { _ in }
-  ) throws -> String {
-    var configuration = NetworkConfiguration(depth: 20, head: head)!
-    configuration.classes = classes
-    if head != .gap { configuration.dimension = 8 }
-    var tensors = ResNet<Float>(configuration).tensors.map { description, tensor in
-      (name: description.name, tensor: Tensor(tensor.shape, hashValues(description.name, tensor.shape)))
-    }
-    change(&tensors)
-    try writeSafetensors(tensors, metadata: [:], to: path + "/" + name)
-    return path + "/" + name
-  }
+  func isComplete(by deadline: DispatchTime) -> Bool { done.wait(timeout: deadline) == .success }
+
+  var text: String { lock.withLock { String(decoding: data, as: UTF8.self) } }
 }

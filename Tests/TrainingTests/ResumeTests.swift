@@ -12,7 +12,9 @@ import Testing
     ]
   }
 
-  private func quoted(_ words: [String]) -> String { words.map { "'\($0)'" }.joined(separator: " ") }
+  private func quoted(_ words: [String]) -> String {
+    words.map(ToolTestSupport.quoted).joined(separator: " ")
+  }
 
   /// A run that a signal ended after it began and before it was done, however fast the machine.
   private func interrupted(_ scratch: Scratch, _ name: String, by number: Int32) throws -> Run {

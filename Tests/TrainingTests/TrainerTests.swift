@@ -201,7 +201,8 @@ import Training
     try scratch.write("load.py", Array(script.utf8))
     let trainer = try Trainer(try settings(scratch) { $0.epochs = 1 }, output: scratch.path + "/run")
     _ = try trainer.run()
-    let run = try runShell("python3 \(scratch.path)/load.py \(scratch.path)/run/last.safetensors", tool: "zoo-train")
+    let run = try runShell(
+      "cd \(quoted(scratch.path)) && python3 load.py run/last.safetensors", tool: "zoo-train")
     #expect(run.output == "\(trainer.network.tensors.count) (16, 16, 3, 3) float32\n", "\(run.errors)")
   }
 

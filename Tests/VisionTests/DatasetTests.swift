@@ -8,7 +8,7 @@ let pictures = Bundle.module.url(forResource: "Resources", withExtension: nil)!
 
 /// A directory that goes away with the test.
 final class Scratch {
-  let url = FileManager.default.temporaryDirectory.appending(path: "covpool-\(UUID())")
+  let url = FileManager.default.temporaryDirectory.appending(path: "covpool tëst \(UUID())")
   var path: String { url.path }
 
   func write(_ name: String, _ bytes: [UInt8]) throws {

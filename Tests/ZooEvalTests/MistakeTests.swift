@@ -134,7 +134,8 @@ import Testing
     #expect(try scratch.read("real.csv").hasPrefix("path,label"))
     #expect((try? FileManager.default.destinationOfSymbolicLink(atPath: scratch.path + "/link.csv")) != nil)
     let pipe = try runShell(
-      "cd \(scratch.path) && mkfifo pipe && (cat pipe > read.csv &) && $TOOL resnet20 --checkpoint \(checkpoint) --data data "
+      "cd \(quoted(scratch.path)) && mkfifo pipe && (timeout 60 cat pipe > read.csv &) && "
+        + "\"$TOOL\" resnet20 --checkpoint \(quoted(checkpoint)) --data data "
         + "--predictions pipe && test -p pipe", tool: "zoo-eval")
     #expect(pipe.status == 0, "\(pipe.errors)")
     expectFailure(try run("--predictions", scratch.path), "it is a directory")

@@ -15,4 +15,7 @@ void covpool_prefer_large_pages(void *start, size_t bytes);
 /// Bytes of a large page.
 #define COVPOOL_LARGE_PAGE (2 << 20)
 
+/// Gives the calling thread a name for debuggers, of which Linux keeps 15 characters.
+void covpool_name_thread(const char *name);
+
 #endif
