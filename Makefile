@@ -36,7 +36,7 @@ install-built:
 	  script zsh > "$(ROOT)/share/zsh/site-functions/_$$tool"; \
 	  script fish > "$(ROOT)/share/fish/vendor_completions.d/$$tool.fish"; \
 	  version=$$("$(BUILD)/$$tool" --version); \
-	  COLUMNS=80 "$(BUILD)/$$tool" --help | awk -v tool=$$tool -v version="$${version%%, *}" -f Packaging/manual.awk \
+	  COLUMNS=2000 "$(BUILD)/$$tool" --help | awk -v tool=$$tool -v version="$${version%%, *}" -f Packaging/manual.awk \
 	    > "$(ROOT)/share/man/man1/$$tool.1"; \
 	done
 

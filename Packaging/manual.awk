@@ -1,6 +1,6 @@
 # A manual page from a tool's --help, whose layout the argument parser fixes: sections with a heading in capitals, and in them
-# entries of two spaces, the option, and its explanation from column 27 on or on the lines that follow.
-#   tool --help | awk -v tool=NAME -v version=TEXT -f manual.awk
+# entries of two spaces, the option, and its explanation behind it or on lines that follow. No line is broken where COLUMNS is large.
+#   COLUMNS=2000 tool --help | awk -v tool=NAME -v version=TEXT -f manual.awk
 
 function escaped(text) {
   gsub(/\\/, "\\e", text)
@@ -10,7 +10,7 @@ function escaped(text) {
 }
 
 BEGIN {
-  printf ".TH \"%s\" 1 \"\" \"%s\" \"swift-covpool\"\n", toupper(tool), version
+  printf ".TH \"%s\" 1 \"\" \"%s\" \"swift-covpool\"\n.nh\n", toupper(tool), version
 }
 
 /^OVERVIEW: / {

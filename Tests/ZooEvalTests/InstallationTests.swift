@@ -42,6 +42,7 @@ import ToolTestSupport
       let run = try runShell("\(quoted(root))/bin/\(tool) --version", tool: tool)
       #expect(run.status == 0 && run.output.hasPrefix(tool))
       let manual = try scratch.read("opt/cov/share/man/man1/\(tool).1")
+      #expect(manual.contains(".SH NAME\n\(tool.replacingOccurrences(of: "-", with: #"\-"#)) \\- "))
       #expect(manual.hasPrefix(".TH") && manual.contains(".SH SYNOPSIS\n") && manual.contains("\\fB\\-\\-threads <"))
       for script in [
         "bash-completion/completions/\(tool)", "zsh/site-functions/_\(tool)", "fish/vendor_completions.d/\(tool).fish",
