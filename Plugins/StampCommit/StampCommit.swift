@@ -7,7 +7,8 @@ import PackagePlugin
 struct StampCommit: BuildToolPlugin {
   func createBuildCommands(context: PluginContext, target: Target) -> [Command] {
     let script = """
-      commit=$(git --no-optional-locks -C "$1" describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null) || commit=unknown
+      commit=$(git --no-optional-locks -C "$1" describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null) ||
+        commit=unknown
       line="let builtCommit = \\"$commit\\""
       mkdir -p "$2" && { echo "$line" | cmp -s - "$2/Commit.swift" || echo "$line" > "$2/Commit.swift"; }
       """
