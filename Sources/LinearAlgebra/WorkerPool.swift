@@ -22,7 +22,7 @@ public final class WorkerPool: @unchecked Sendable {
   }
 
   /// The largest width: beyond four threads for each processor they only wait for each other.
-  public static let mostThreads = max(16, 4 * availableProcessors)
+  public static let mostThreads = min(1024, max(16, 4 * availableProcessors))
 
   private static let closed = -1
   /// How long an idle worker spins before it sleeps: about the time between two layers of a network.
