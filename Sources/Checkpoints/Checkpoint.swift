@@ -96,12 +96,13 @@ public struct Checkpoint: Sendable {
 
   private static func withoutPrefix(_ name: String) -> String {
     // A part may be compiled by itself.
-    var name = name.contains("_orig_mod.") && name != "_orig_mod." ? name.replacing("_orig_mod.", with: "") : name
+    let name = name.contains("_orig_mod.") && name != "_orig_mod." ? name.replacing("_orig_mod.", with: "") : name
+    var rest = name[...]
     let prefixes = ["module.", "features.module."]
-    while let prefix = prefixes.first(where: { name.hasPrefix($0) && name != $0 }) {
-      name = String(name.dropFirst(prefix.count))
+    while let prefix = prefixes.first(where: { rest.hasPrefix($0) && rest.utf8.count > $0.utf8.count }) {
+      rest = rest.dropFirst(prefix.count)
     }
-    return name
+    return rest.utf8.count == name.utf8.count ? name : String(rest)
   }
 
   /// Tensors may share numbers (tied weights), but a small file must not become large by sharing them a thousandfold:

@@ -68,12 +68,12 @@ struct PickleMachine {
     case UInt8(ascii: "G"):  // BINFLOAT is big-endian
       try push(.real(Double(bitPattern: try reader.integer(UInt64.self).byteSwapped)))
 
-    case UInt8(ascii: "X"): try push(.string(try reader.string(try reader.integer(UInt32.self))))
-    case 0x8C: try push(.string(try reader.string(try reader.byte())))
-    case 0x8D: try push(.string(try reader.string(try reader.integer(UInt64.self))))
+    case UInt8(ascii: "X"): try push(try text(try reader.integer(UInt32.self)))
+    case 0x8C: try push(try text(try reader.byte()))
+    case 0x8D: try push(try text(try reader.integer(UInt64.self)))
     // Python 2's strings, which are text in a state dict.
-    case UInt8(ascii: "U"): try push(.string(try reader.string(try reader.byte())))
-    case UInt8(ascii: "T"): try push(.string(try reader.string(try reader.integer(Int32.self))))
+    case UInt8(ascii: "U"): try push(try text(try reader.byte()))
+    case UInt8(ascii: "T"): try push(try text(try reader.integer(Int32.self)))
     case UInt8(ascii: "C"): try push(try bytes(try reader.byte()))
     case UInt8(ascii: "B"): try push(try bytes(try reader.integer(UInt32.self)))
     case 0x8E, 0x96: try push(try bytes(try reader.integer(UInt64.self)))
@@ -220,6 +220,11 @@ struct PickleMachine {
     return .integer(value)
   }
 
+  /// Text; other bytes (a path that is not UTF-8) are of no interest.
+  private mutating func text(_ count: some BinaryInteger) throws -> PickleValue {
+    String(validating: file.slice(try reader.take(count)), as: UTF8.self).map { .string($0) } ?? .opaque
+  }
+
   private mutating func bytes(_ count: some BinaryInteger) throws -> PickleValue {
     .bytes([UInt8](file.slice(try reader.take(count))))
   }
@@ -235,7 +240,10 @@ struct PickleMachine {
 
   private mutating func append(_ values: [PickleValue]) throws {
     switch try top() {
-    case .list(let index): try extend(index, values)
+    case .list(let index):
+      // Of a long row of numbers, a training history's, nothing is ever asked; a tensor's extents are few.
+      if heap.containers[index].count >= 1024, values.allSatisfy(\.isPlain) { return }
+      try extend(index, values)
     case .opaque, .foreign: break
     case let other: throw malformed("appends to \(other.kind) before byte \(reader.position)")
     }

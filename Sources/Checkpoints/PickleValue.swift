@@ -24,6 +24,14 @@ enum PickleValue {
   /// `PickleHeap.foreignNames`.
   case foreign(Int)
 
+  /// Whether it is a number or nothing.
+  var isPlain: Bool {
+    switch self {
+    case .none, .bool, .integer, .real: true
+    default: false
+    }
+  }
+
   /// A word for errors.
   var kind: String {
     switch self {

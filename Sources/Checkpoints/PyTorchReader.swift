@@ -16,23 +16,33 @@ struct PyTorchReader {
   func contents(of root: PickleValue, container: Checkpoint.Container) throws -> Checkpoint.Contents {
     var (metadata, notes) = ([String: String](), [String]())
     var value = root
-    // A dictionary in a dictionary in a dictionary is the most that is met with.
-    for _ in 0..<4 {
-      guard case .dictionary(let index) = value else { break }
-      let items = pairs(of: index)
-      let wrapped = wrapped(in: items, &notes)
-      for (key, value) in items {
-        guard case .string(let name) = key else { continue }
-        if let text = try description(of: value, named: name, isState: wrapped == nil) { metadata[name] = text }
-      }
-      if let wrapped {
-        value = wrapped
+    var search = StateSearch(heap)
+    for _ in 0..<6 {
+      switch value {
+      case .dictionary(let index):
+        let items = pairs(of: index)
+        let wrapped = wrapped(in: items, of: index, &search, &notes)
+        for (key, value) in items {
+          guard case .string(let name) = key else { continue }
+          if let text = try description(of: value, named: name, isState: wrapped == nil) { metadata[name] = text }
+        }
+        if let wrapped {
+          value = wrapped
+          continue
+        }
+        let (tensors, unread) = try stateDict(items)
+        guard !tensors.isEmpty else { throw nothing(in: items) }
+        return Checkpoint.Contents(
+          container: container, tensors: tensors, metadata: metadata, notes: notes, unread: unread)
+      case .list(let index), .tuple(let index):
+        guard let best = search.best(of: heap.containers[index]) else {
+          throw CheckpointError.noStateDict(path: file.path, found: value.kind)
+        }
+        value = best
         continue
+      default: break
       }
-      let (tensors, unread) = try stateDict(items)
-      guard !tensors.isEmpty else { throw nothing(in: items) }
-      return Checkpoint.Contents(
-        container: container, tensors: tensors, metadata: metadata, notes: notes, unread: unread)
+      break
     }
     if case .foreign(let name) = value { throw forbidden(name) }
     if case .global(.foreign(let name)) = value { throw forbidden(name) }
@@ -54,32 +64,26 @@ struct PyTorchReader {
   }
 
   /// The state dict, or what it is in, among the items of a dictionary that is not the state dict itself: under a name
-  /// that is in use for it, or else the dictionary with the most tensors.
+  /// that is in use for it, or else what has the most tensors.
   private func wrapped(
-    in items: [(key: PickleValue, value: PickleValue)], _ notes: inout [String]
+    in items: [(key: PickleValue, value: PickleValue)], of dictionary: Int, _ search: inout StateSearch,
+    _ notes: inout [String]
   ) -> PickleValue? {
-    let named = Self.wrappers.compactMap { name in
-      items.last { if case .string(name) = $0.key, case .dictionary = $0.value { true } else { false } }
-    }
-    let isState = items.contains(where: { if case .tensor = $0.value { true } else { false } })
-    let known = named.filter { tensorCount($0.value) > 0 }
-    if let first = known.first {
-      note(first, among: known, &notes)
-      return first.value
-    }
-    if let first = named.first, !isState || tensorCount(first.value) > 0 { return first.value }
-    guard !isState else { return nil }
     // Each dictionary once: a pickle can refer to one of many items by many keys.
     var seen: Set<Int> = []
     let others = items.filter { item in
-      guard case .dictionary(let index) = item.value, seen.insert(index).inserted else { return false }
-      return tensorCount(item.value) > 0
+      guard case .dictionary(let index) = item.value else { return search.score(item.value) != nil }
+      return seen.insert(index).inserted && search.score(item.value) != nil
     }
-    // An optimiser's state is by numbers, a state dict by names.
-    let counts = others.map { tensorCount($0.value) }
-    guard let most = counts.max(), let first = counts.firstIndex(of: most) else { return nil }
-    note(others[first], among: others, &notes)
-    return others[first].value
+    guard let most = others.compactMap({ search.score($0.value) }).max() else { return nil }
+    // A state dict's own tensors are more than those of anything in it.
+    if let own = search.ownScore(dictionary), own >= most { return nil }
+    let known = Self.wrappers.compactMap { name in
+      others.last { if case .string(name) = $0.key { true } else { false } }
+    }
+    guard let chosen = known.first ?? others.first(where: { search.score($0.value) == most }) else { return nil }
+    note(chosen, among: known.isEmpty ? others : known, &notes)
+    return chosen.value
   }
 
   /// Says what was taken where there was a choice.
@@ -90,11 +94,6 @@ struct PyTorchReader {
     guard all.count > 1, case .string(let name) = chosen.key else { return }
     let others = all.compactMap { if case .string(let other) = $0.key, other != name { quoted(other) } else { nil } }
     notes.append("\(file.path): took \(quoted(name)); the file also holds \(others.prefix(4).joined(separator: ", "))")
-  }
-
-  private func tensorCount(_ value: PickleValue) -> Int {
-    guard case .dictionary(let index) = value else { return 0 }
-    return heap.containers[index].count { if case .tensor = $0 { true } else { false } }
   }
 
   private func pairs(of dictionary: Int) -> [(key: PickleValue, value: PickleValue)] {

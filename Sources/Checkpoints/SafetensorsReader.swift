@@ -71,7 +71,9 @@ private let safetensorsTypes: [String: ElementType] = [
 ]
 
 /// Types of numbers that are not read, and their widths in bytes.
-private let otherTypes = ["F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "C64": 8]
+private let otherTypes = [
+  "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1, "C64": 8,
+]
 
 /// A tensor, or one of a type that is not read: where its bytes lie.
 private enum Safetensor {

@@ -11,6 +11,8 @@ package enum ToolMain {
     // A reader that goes away must not end the process before files are written; it ends quietly afterwards, as shells
     // expect it, unless whoever started it had the signal ignored.
     let endsQuietly = signal(SIGPIPE, SIG_IGN).map { unsafeBitCast($0, to: Int.self) } ?? 0 == 0
+    // A file that may not grow is an error of writing too.
+    signal(SIGXFSZ, SIG_IGN)
     let status = status(of: Command.self, endsQuietly: endsQuietly)
     if status == brokenPipe {
       signal(SIGPIPE, SIG_DFL)

@@ -1,5 +1,15 @@
 import Foundation
 
+/// Calls `body` while no other process does so for the same file, which may be replaced meanwhile; waits for its turn.
+package func withLock<Result>(beside path: String, _ body: () throws -> Result) throws -> Result {
+  // The directory is locked: it is there before the file is, and stays.
+  let descriptor = path.parentDirectory.withFileSystemPath { open($0, O_RDONLY | O_CLOEXEC) }
+  guard descriptor >= 0 else { return try body() }
+  defer { close(descriptor) }
+  while flock(descriptor, LOCK_EX) != 0 && errno == EINTR {}
+  return try body()
+}
+
 /// A directory that one process owns until this object goes or the process ends, however it ends.
 package final class DirectoryLock: Sendable {
   /// What the last owner said of itself, where it ended without giving the directory back.
@@ -31,6 +41,13 @@ package final class DirectoryLock: Sendable {
     close(descriptor)
   }
 
+  /// Whether the directory still has the file that is locked: not where it was replaced by another of its name.
+  package var isHeld: Bool {
+    var (own, named) = (stat(), stat())
+    guard fstat(descriptor, &own) == 0, path.withFileSystemPath({ stat($0, &named) }) == 0 else { return false }
+    return own.st_ino == named.st_ino && own.st_dev == named.st_dev
+  }
+
   private static let mark = "process "
 
   /// Opens and locks the file that now has this name.
@@ -52,7 +69,7 @@ package final class DirectoryLock: Sendable {
       // Its owner may have removed the file between the two calls.
       var (own, named) = (stat(), stat())
       let isThere = path.withFileSystemPath { stat($0, &named) } == 0 && fstat(opened, &own) == 0
-      if isThere, own.st_ino == named.st_ino { return opened }
+      if isThere, own.st_ino == named.st_ino, own.st_dev == named.st_dev { return opened }
       close(opened)
     }
   }

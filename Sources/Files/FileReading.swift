@@ -39,6 +39,12 @@ package func systemError(_ code: Int32 = errno) -> String { String(cString: stre
 /// What stands at `path`; `nil` where there is nothing or it cannot be looked at.
 package func fileKind(_ path: String) -> FileKind? { status(of: path).map(kind) }
 
+/// Whether the name is taken, if only by a link that leads nowhere.
+package func isTaken(_ path: String) -> Bool {
+  var status = stat()
+  return path.withFileSystemPath { lstat($0, &status) } == 0
+}
+
 package func isDirectory(_ path: String) -> Bool { fileKind(path) == .directory }
 
 /// A regular file or directory, whatever names lead to it.
@@ -54,7 +60,7 @@ package func fileIdentity(_ path: String) -> FileIdentity? { status(of: path).ma
 
 /// Whether two names lead, or would lead, to one file: `r.csv`, `./r.csv` and a link to it.
 package func isSameFile(_ a: String, _ b: String) -> Bool {
-  if a == b { return true }
+  if a.utf8.elementsEqual(b.utf8) { return true }
   switch (fileIdentity(a), fileIdentity(b)) {
   case (let first?, let second?): return first == second
   case (nil, nil):

@@ -166,7 +166,7 @@ int covpool_png_read_header(const uint8_t *bytes, size_t count, covpool_image_he
 }
 
 int covpool_png_read_pixels(const uint8_t *bytes, size_t count, uint8_t *pixels, char *message) {
-  png_file file = {.bytes = bytes, .count = count, .message = message};
+  png_file file = {.bytes = bytes, .count = count, .message = message, .is_judged = 1};
   if (png_open(&file)) return 1;
   png_rows rows = {.file = &file, .pixels = pixels, .width = file.width, .height = file.height};
   if (file.has_frame) {

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <zlib.h>
 
-enum { TEXT_LIMIT = 1 << 20, ALL_TEXT_LIMIT = 64 << 20, PIECE = 65536 };
+enum { TEXT_LIMIT = 1 << 20, ALL_TEXT_LIMIT = 64 << 20, ALL_INFLATED_LIMIT = 256 << 20, PIECE = 65536 };
 
 /// What a chunk means for the walk.
 typedef enum { CHUNK_READ, CHUNK_DATA, CHUNK_END, CHUNK_REFUSED } chunk_result;
@@ -33,9 +33,11 @@ static int read_head(png_file *file, const uint8_t **name, size_t *length) {
 static void skip(png_file *file, size_t count) { file->at += count < rest(file) ? count : rest(file); }
 
 /// What Pillow makes of compressed text: fine, damaged (which it overlooks) or too long.
-static int is_too_long(const uint8_t *data, size_t size, size_t *length) {
+static int is_too_long(png_file *file, const uint8_t *data, size_t size, size_t *length) {
   z_stream stream = {0};
   *length = 0;
+  // The header's pass has judged what stands before the pixels; and all of it together may not take long.
+  if (file->is_judged || file->inflated_bytes > ALL_INFLATED_LIMIT) return file->inflated_bytes > ALL_INFLATED_LIMIT;
   if (inflateInit(&stream) != Z_OK) return 0;
   uint8_t buffer[16384];
   stream.next_in = (uint8_t *)data;
@@ -49,6 +51,7 @@ static int is_too_long(const uint8_t *data, size_t size, size_t *length) {
   }
   int is_long = status == Z_OK && stream.total_out >= TEXT_LIMIT && stream.avail_in > 0;
   if (status == Z_OK || status == Z_STREAM_END || status == Z_BUF_ERROR) *length = stream.total_out;
+  file->inflated_bytes += stream.total_out;
   inflateEnd(&stream);
   return is_long;
 }
@@ -63,7 +66,7 @@ static int read_profile(png_file *file, const uint8_t *data, size_t size) {
   size_t method = zero ? (size_t)(zero - data) + 1 : 0, length;
   if (method >= size) return refuse(file->message, "its colour profile is too short");
   if (data[method] != 0) return refuse(file->message, "its colour profile is compressed in an unknown way");
-  if (is_too_long(data + method + 1, size - method - 1, &length))
+  if (is_too_long(file, data + method + 1, size - method - 1, &length))
     return refuse(file->message, "its colour profile is larger than 1 MB");
   return 0;
 }
@@ -79,7 +82,7 @@ static int read_compressed_text(png_file *file, const uint8_t *data, size_t size
   size_t key = zero ? (size_t)(zero - data) : size, length = 0;
   if (zero && key + 1 < size) {
     if (data[key + 1] != 0) return refuse(file->message, "a text is compressed in an unknown way");
-    if (is_too_long(data + key + 2, size - key - 2, &length)) return refuse(file->message, "a text is larger than 1 MB");
+    if (is_too_long(file, data + key + 2, size - key - 2, &length)) return refuse(file->message, "a text is larger than 1 MB");
   }
   return key == 0 ? 0 : add_text(file, length);
 }
@@ -94,7 +97,7 @@ static int read_international_text(png_file *file, const uint8_t *data, size_t s
   size_t length = (size_t)(end - keyword - 1);
   if (key[1] != 0) {
     if (key[2] != 0) return 0;
-    if (is_too_long(keyword + 1, length, &length)) return refuse(file->message, "a text is larger than 1 MB");
+    if (is_too_long(file, keyword + 1, length, &length)) return refuse(file->message, "a text is larger than 1 MB");
   }
   return add_text(file, length);
 }
@@ -267,6 +270,7 @@ int png_next_data(png_file *file, const uint8_t **data, size_t *size) {
 }
 
 int png_close(png_file *file) {
+  file->is_judged = 0;
   skip(file, file->data_left);
   for (;;) {
     skip(file, 4);

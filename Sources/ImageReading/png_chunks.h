@@ -21,7 +21,9 @@ typedef struct {
   int64_t sequence;
   int has_frame;
   uint32_t left, top, frame_width, frame_height;
-  size_t text_bytes;
+  size_t text_bytes, inflated_bytes;
+  /// Whether compressed texts before the pixels have been looked at already.
+  int is_judged;
   /// Compressed bytes that are left in the current chunk.
   size_t data_left;
 } png_file;

@@ -43,7 +43,7 @@ final class RunDirectory {
   /// - Throws: `TrainingError` where a run that begins would overwrite something.
   func checkIsFree() throws {
     guard fileKind(last) == nil else { throw TrainingError.directoryInUse(path) }
-    for file in [best, log, curves] where fileKind(file) != nil { throw TrainingError.foreignFile(file) }
+    for file in [last, best, log, curves] where isTaken(file) { throw TrainingError.foreignFile(file) }
   }
 
   /// - Throws: `TrainingError.foreignFile` where a file that the run would overwrite is not its own.
@@ -54,15 +54,14 @@ final class RunDirectory {
     if fileKind(log) != nil, (try? readFile(log))?.starts(with: Data(Self.logHeader.utf8)) != true {
       throw TrainingError.foreignFile(log)
     }
-    if fileKind(curves) != nil, (try? readFile(curves))?.starts(with: Data("<svg".utf8)) != true {
-      throw TrainingError.foreignFile(curves)
-    }
+    if fileKind(curves) != nil, !isOwnPicture(progress.run) { throw TrainingError.foreignFile(curves) }
   }
 
   /// Writes a checkpoint: first the state under a new name, then the weights that name it; then the old state goes.
   func save(
     _ network: ResNet<Float>, state: [(name: String, tensor: Tensor<Float>)], progress: TrainingProgress
   ) throws {
+    try checkIsHeld()
     var progress = progress
     progress.weights = Digest.of(network)
     let name = Self.stateName(progress)
@@ -77,6 +76,7 @@ final class RunDirectory {
   }
 
   func saveBest(_ network: ResNet<Float>, progress: TrainingProgress) throws {
+    try checkIsHeld()
     try writeSafetensors(
       network.namedTensors, metadata: Self.metadata(network, progress), to: best, tag: progress.run)
   }
@@ -156,10 +156,27 @@ final class RunDirectory {
           field(r.dropRate, "%.4f"), field(r.seconds, "%.1f"), field(r.imagesPerSecond, "%.1f"),
         ].joined(separator: ",") + "\n"
     }
+    try checkIsHeld()
     try writeAtomically(text, to: log, tag: run)
   }
 
-  func write(curves svg: String, run: String) throws { try writeAtomically(svg, to: curves, tag: run) }
+  func write(curves svg: String, run: String) throws {
+    try checkIsHeld()
+    // Somebody else's picture is left alone, wherever it came from.
+    guard fileKind(curves) == nil || isOwnPicture(run) else { throw TrainingError.foreignFile(curves) }
+    try writeAtomically(svg.replacing("</svg>", with: "<!-- run \(run) --></svg>"), to: curves, tag: run)
+  }
+
+  private func isOwnPicture(_ run: String) -> Bool {
+    (try? readFile(curves)).map { String(decoding: $0, as: UTF8.self).contains("<!-- run \(run) -->") } ?? false
+  }
+
+  /// - Throws: where the directory was moved away or the lock removed, so that another run may be in its place.
+  private func checkIsHeld() throws {
+    guard lock.isHeld else {
+      throw TrainingError.cannotWrite(path, "the directory or its lock was replaced since the run began")
+    }
+  }
 }
 
 extension Module where Scalar == Float {

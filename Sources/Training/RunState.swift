@@ -93,8 +93,10 @@ struct RunState {
     }
 
     let images = progress.data.trainingImages
-    try check(images >= 1, "data.trainingImages", images, "at least 1")
-    try check((progress.data.validationImages ?? 0) >= 0, "data.validationImages", -1, "0 or more")
+    try check(limits.images.contains(images), "data.trainingImages", images, limits.text(limits.images))
+    if let count = progress.data.validationImages {
+      try check(limits.images.contains(count), "data.validationImages", count, limits.text(limits.images))
+    }
     let batch = settings.recipe.batchSize
     let steps = images / batch + (images % batch == 0 ? 0 : 1)
     try check((0...steps).contains(progress.step), "step", progress.step, "from 0 to \(steps)")

@@ -181,6 +181,7 @@ public final class Trainer {
   /// - Precondition: it is called once.
   public func run(
     onStep: (StepReport) -> Void = { _ in }, onEpoch: (EpochRecord) -> Void = { _ in },
+    onValidationFailures: ([(path: String, reason: String)]) -> Void = { _ in },
     shouldStop: () -> Bool = { false }
   ) throws -> Ending {
     guard let directory else { preconditionFailure("a trainer runs once; resume the run in \(directoryPath)") }
@@ -191,7 +192,9 @@ public final class Trainer {
       let isWhole = try trainEpoch(directory, onStep: onStep, shouldStop: shouldStop)
       // Before validating too, which may take long.
       try save(directory)
-      guard isWhole, !shouldStop(), let record = try finishEpoch(directory, shouldStop) else { return .stopped }
+      guard isWhole, !shouldStop(), let record = try finishEpoch(directory, onValidationFailures, shouldStop) else {
+        return .stopped
+      }
       onEpoch(record)
     }
     try directory.write(
@@ -303,7 +306,9 @@ public final class Trainer {
   }
 
   /// Validates, logs and saves; `nil` if it was asked to stop.
-  private func finishEpoch(_ directory: RunDirectory, _ shouldStop: () -> Bool) throws -> EpochRecord? {
+  private func finishEpoch(
+    _ directory: RunDirectory, _ onFailures: ([(path: String, reason: String)]) -> Void, _ shouldStop: () -> Bool
+  ) throws -> EpochRecord? {
     let sums = progress.sums
     let evaluated = average?.module ?? network
     var metrics: ClassificationMetrics?
@@ -312,7 +317,13 @@ public final class Trainer {
       do {
         let summary = try evaluation(Classifier(evaluated), on: validation, isCancelled: shouldStop)
         guard summary.isComplete else { return nil }
+        guard summary.metrics.images > 0 else {
+          throw TrainingError.data(
+            "\(settings.data): none of the \(summary.failures.count) validation images could be read"
+              + (summary.failures.first.map { ": \($0.reason)" } ?? ""))
+        }
         metrics = summary.metrics
+        onFailures(summary.failures)
       } catch let error as EvaluationError {
         throw notFinite("the validation result of \(error.path), from \(error.failure.operation) on,")
       }

@@ -48,6 +48,9 @@ struct TrainingData {
     guard training.count > 0, (0..<training.count).allSatisfy({ training.label($0) != nil }) else {
       throw TrainingError.data("\(settings.data): images without labels cannot be learnt from")
     }
+    if let validation, validation.count == 0 || !(0..<validation.count).allSatisfy({ validation.label($0) != nil }) {
+      throw TrainingError.data("\(settings.data): its validation images have no labels (a folder for each class)")
+    }
     self.training = training.limited(to: settings.limit)
     self.validation = validation?.limited(to: settings.limit)
     description = DataDescription(training: self.training, validation: self.validation)

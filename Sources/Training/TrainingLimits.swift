@@ -11,6 +11,9 @@ public enum TrainingLimits {
   /// Channels d of a covariance head.
   public static let dimension = 1...4096
 
+  /// Images of a data set.
+  public static let images = 1...(1 << 40)
+
   /// A range as messages say it.
   public static func text(_ range: ClosedRange<Int>) -> String { "from \(range.lowerBound) to \(range.upperBound)" }
 }

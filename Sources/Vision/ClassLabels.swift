@@ -30,14 +30,15 @@ struct ClassLabels {
   init(
     of folders: [String], in root: String, wordNetIndex: [String: Int], known: [String], takesMixed: Bool
   ) throws(DatasetError) {
-    let exact = Dictionary(known.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+    // By bytes: two names may be one text to Unicode and two folders.
+    let exact = Dictionary(known.enumerated().map { (Array($1.utf8), $0) }, uniquingKeysWith: { first, _ in first })
     // In other capitals a name counts where it can mean one class only.
     let relaxed = Dictionary(grouping: known.indices) { known[$0].lowercased() }.compactMapValues { places in
       places.count == 1 ? places[0] : nil
     }
     let ways: [(LabelKind, String, [Int?])] = [
       (.wordNet, "WordNet identifiers of ImageNet's classes", folders.map { wordNetIndex[Self.wordNetID($0) ?? ""] }),
-      (.named, "classes of the network", folders.map { exact[$0] ?? relaxed[$0.lowercased()] }),
+      (.named, "classes of the network", folders.map { exact[Array($0.utf8)] ?? relaxed[$0.lowercased()] }),
     ]
     for (kind, _, found) in ways {
       let labels = found.compactMap { $0 }

@@ -22,6 +22,17 @@ struct Explanation {
     return Self.aligned([Self.header] + rows + [sum])
   }
 
+  private static let csvHeader = "layer,operations,output,algorithm,macs,seconds"
+
+  /// - Throws: `UsageError` where a CSV file is there that is no table of steps, which would be lost.
+  static func checkTable(_ path: String) throws {
+    guard fileKind(path) == .regular else { return }
+    let text = String(decoding: try readFile(path, limit: 1 << 28), as: UTF8.self)
+    guard text.isEmpty || text.prefix(while: { !$0.isNewline }) == csvHeader else {
+      throw UsageError("--results \(path): is there already and is no table of steps; name another file")
+    }
+  }
+
   /// Writes the steps as a JSON array, also to standard output (`-`), or as CSV, by the file's name.
   func write(to path: String) throws {
     switch ResultsFormat(path: path) {
@@ -33,7 +44,7 @@ struct Explanation {
         ].map(csvField).joined(separator: ",")
       }
       try writeAtomically(
-        (["layer,operations,output,algorithm,macs,seconds"] + rows).joined(separator: "\n") + "\n", to: path)
+        ([Self.csvHeader] + rows).joined(separator: "\n") + "\n", to: path)
     default:
       let rows = steps.map { step in
         Row(

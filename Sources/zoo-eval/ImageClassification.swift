@@ -15,7 +15,9 @@ struct ImageClassification {
     var found: [Results.ImagePrediction] = []
     var failures = 0
     let start = ContinuousClock.now
+    StopSignal.listen()
     for path in options.images {
+      if StopSignal.isRaised { throw try interrupted(after: found.count + failures, rows) }
       do {
         let predictions = try classifier.classify(contentsOf: path)
         try show(path, predictions)
@@ -42,6 +44,16 @@ struct ImageClassification {
     }
     try report.finish()
     if failures > 0 { throw imagesLeftOut }
+  }
+
+  /// Keeps what was found before a signal came, and says so.
+  private func interrupted(after count: Int, _ rows: PredictionsFile) throws -> ExitCode {
+    var line = "stopped after \(count) of \(options.images.count) images"
+    if let path = options.predictions, let part = try rows.writePart(of: path) {
+      line += "; their predictions are in \(part)"
+    }
+    Output.standardError(line)
+    return StopSignal.exitCode
   }
 
   private func show(_ path: String, _ predictions: [Prediction]) throws {

@@ -7,7 +7,7 @@ struct OutputFiles {
   private let outputs: [(option: String, path: String)]
   private let inputs: [(option: String, path: String)]
   private let data: String?
-  private let results: String?
+  private let results, steps: String?
 
   init(_ options: ZooEval) {
     func named(_ option: String, _ path: String?) -> [(option: String, path: String)] {
@@ -19,7 +19,8 @@ struct OutputFiles {
     inputs =
       named("--checkpoint", options.checkpoint) + named("--labels", options.labels)
       + options.images.map { ("an image", $0) }
-    (data, results) = (options.data, options.explain ? nil : options.results)
+    data = options.data
+    (results, steps) = options.explain ? (nil, options.results) : (options.results, nil)
   }
 
   /// - Throws: `UsageError` where an output is an input too, `FileError` where it could not be written.
@@ -28,13 +29,27 @@ struct OutputFiles {
       if let input = inputs.first(where: { isSameFile($0.path, output.path) }) {
         throw UsageError("\(output.option) and \(input.option) are the same file: \(output.path)")
       }
-      if let data, fileKind(output.path) == .regular, isSameFile(output.path.parentDirectory, data),
-        isDataFile(output.path.lastPathComponent)
+      if let data, fileKind(output.path) == .regular, isDataFile(output.path.lastPathComponent),
+        isInside(output.path, data)
       {
         throw UsageError("\(output.option) would overwrite a file of the data: \(output.path)")
       }
       try checkWritable(output.path)
     }
     if let results, ResultsFormat(path: results) == .csv { try Results.checkTable(results) }
+    if let steps, ResultsFormat(path: steps) == .csv { try Explanation.checkTable(steps) }
+  }
+
+  /// Whether a file lies in a directory, at any depth, whatever names lead to it.
+  private func isInside(_ path: String, _ directory: String) -> Bool {
+    guard let wanted = fileIdentity(directory) else { return false }
+    var place = path.parentDirectory
+    for _ in 0..<64 {
+      guard let identity = fileIdentity(place) else { return false }
+      if identity == wanted { return true }
+      guard identity != fileIdentity("/") else { return false }
+      place += "/.."
+    }
+    return false
   }
 }

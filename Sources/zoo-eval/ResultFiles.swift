@@ -92,8 +92,11 @@ struct Results: Encodable {
     if path == "-" { return try Output.deliver(try json()) }
     guard ResultsFormat(path: path) == .csv else { return try writeAtomically(try json(), to: path) }
     let row = fields.map { csvField($0.value.map { "\($0)" } ?? "") }.joined(separator: ",")
-    let table = try Self.checkTable(path)
-    try writeAtomically((table ?? header + "\n") + row + "\n", to: path)
+    // Many runs may add to one table at a time.
+    try withLock(beside: path) {
+      let table = try Self.checkTable(path)
+      try writeAtomically((table ?? header + "\n") + row + "\n", to: path)
+    }
   }
 
   /// The rows of a CSV file to which another can be added; `nil` where there is none yet.

@@ -36,6 +36,13 @@ struct TrainingRun {
       onEpoch: { record in
         line?.progress.finish()
         Output.line(text(record, of: recipe.epochs))
+      },
+      onValidationFailures: { found in
+        line?.progress.finish()
+        for failure in found.prefix(max(0, 5 - failures)) {
+          Output.warn("left out of the validation: \(failure.reason)")
+        }
+        failures += found.count
       }, shouldStop: { StopSignal.isRaised })
     line?.progress.finish()
     if failures > 0 { Output.warn("\(failures) times an image could not be read and was left out") }

@@ -165,4 +165,60 @@ struct ForeignObjectTests {
     let one = try notes(Pickle.dictionary([("model_ema", dictionary("module.a", "n_averaged"))]))
     #expect(one.names == ["a", "n_averaged"] && one.notes.isEmpty)
   }
+
+  @Test("a state dict is found below other names, in lists, beside numbers and beside what looks like one")
+  func wrapped() throws {
+    let tensor = Pickle.vector("0", count: 3)
+    let scalar = Pickle.tensor(storage: Pickle.storage("0", count: 3), shape: [], strides: [])
+    let state = Pickle.dictionary([("conv1.weight", tensor), ("bn1.bias", tensor)])
+    let buffers = Pickle.dictionary((0..<9).map { ("\($0)", tensor) })
+    let average = Pickle.dictionary([("other.weight", tensor)])
+    func wrap(_ names: String..., object: [UInt8]) -> [UInt8] {
+      names.reversed().reduce(object) { Pickle.dictionary([($1, $0)]) }
+    }
+    for object in [
+      Pickle.dictionary([("ema", average), ("model", wrap("state_dict", object: state))]),
+      Pickle.dictionary([
+        ("model_ema", average), ("model", Pickle.dictionary([("module", state), ("step", Pickle.integer(1))])),
+      ]),
+      Pickle.dictionary([("best_acc1", scalar), ("encoder", state)]),
+      Pickle.dictionary([("rng", buffers), ("mine", state)]),
+      Pickle.dictionary([("model", Pickle.dictionary([("name", Pickle.string("x"))])), ("ckpt", state)]),
+      wrap("checkpoint", "model", "state_dict", object: state), Pickle.tuple(state, Pickle.emptyDictionary),
+      Pickle.list(state), wrap("models", object: Pickle.list(state)),
+    ] {
+      let bytes = Zip.torch(object, storages: ["0": floats([1, 2, 3])]).bytes
+      #expect(try Checkpoint(bytes: bytes, named: "f").names == ["conv1.weight", "bn1.bias"])
+    }
+  }
+
+  @Test("files without check sums have none to be wrong")
+  func noChecksums() throws {
+    var zip = Zip.sound
+    for index in zip.entries.indices { zip.entries[index].checksum = 0 }
+    let checkpoint = try Checkpoint(bytes: zip.bytes, named: "f")
+    try checkpoint.verifyChecksums()
+    #expect(try checkpoint.tensors["weight"]?.scalars == [1, 2, 3])
+  }
+
+  @Test("a path that is no text lies beside like anything else")
+  func rawText() throws {
+    let path = Array("X".utf8) + little(UInt32(3)) + [0x67, 0xF6, 0xDF]
+    let object = Pickle.dictionary([
+      ("args", Pickle.dictionary([("data", path)])), ("net", Pickle.dictionary([("w", Pickle.vector("0", count: 3))])),
+    ])
+    #expect(
+      try Checkpoint(bytes: Zip.torch(object, storages: ["0": floats([1, 2, 3])]).bytes, named: "f").names == ["w"])
+  }
+
+  @Test("a name of many prefixes takes no time")
+  func manyPrefixes() throws {
+    let name = String(repeating: "module.", count: 100_000) + "x"
+    let bytes = Zip.torch(
+      Pickle.dictionary([(name, Pickle.vector("0", count: 3))]), storages: ["0": floats([1, 2, 3])]
+    ).bytes
+    let start = ContinuousClock.now
+    let names = try Checkpoint(bytes: bytes, named: "f").names
+    #expect(names == ["x"] && ContinuousClock.now - start < .seconds(3))
+  }
 }

@@ -47,7 +47,7 @@ struct PickleTests {
     ("ends early", [0x8D] + little(UInt64.max)),
     ("ends early", [0x8B] + little(Int32(-1))),
     ("frame of", [0x95] + little(UInt64(1) << 62)),
-    ("not UTF-8", Array("X".utf8) + little(UInt32(2)) + [0xC3, 0x28]),
+    ("found an object", Array("X".utf8) + little(UInt32(2)) + [0xC3, 0x28]),
     ("protocol 6", [0x80, 6]),
     ("persistent id", Pickle.none + Array("Q".utf8)),
     (
