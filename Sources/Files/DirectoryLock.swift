@@ -36,8 +36,8 @@ package final class DirectoryLock: Sendable {
   }
 
   deinit {
-    // While the lock is held, so that nobody else's file is removed.
-    if isOwn { _ = path.withFileSystemPath { unlink($0) } }
+    // While the lock is held, and only where it is this one's, so that nobody else's file is removed.
+    if isOwn, isHeld { _ = path.withFileSystemPath { unlink($0) } }
     close(descriptor)
   }
 

@@ -155,4 +155,60 @@ import Training
       #expect(shown.allSatisfy { $0.contains("░") || $0.contains("█") } && shown.allSatisfy { $0.contains("rate ") })
     }
   }
+
+  @Test func `A run whose directory was replaced writes nothing into the other`() throws {
+    let scratch = try Scratch()
+    let settings = try settings(scratch, epochs: 2)
+    let first = try Trainer(settings, output: scratch.path + "/run")
+    try FileManager.default.moveItem(atPath: scratch.path + "/run", toPath: scratch.path + "/old")
+    let second = try Trainer(settings, output: scratch.path + "/run")
+    let error = #expect(throws: TrainingError.self) { try first.run() }
+    #expect(error?.description.contains("was replaced since the run began") == true)
+    #expect(try second.run() == .complete)
+    let entries = try directoryEntries(scratch.path + "/old")
+    #expect(entries.allSatisfy { $0 == ".zoo-train.lock" })
+  }
+
+  @Test func `Links that lead nowhere are not written through`() throws {
+    let scratch = try Scratch()
+    let settings = try settings(scratch)
+    try FileManager.default.createDirectory(atPath: scratch.path + "/run", withIntermediateDirectories: true)
+    #expect(symlink("/nowhere/log.csv", scratch.path + "/run/log.csv") == 0)
+    let error = #expect(throws: TrainingError.self) { try Trainer(settings, output: scratch.path + "/run") }
+    #expect(error?.description.contains("log.csv: is not of this run") == true)
+  }
+
+  @Test func `A picture that somebody drew is not replaced by the curves`() throws {
+    let scratch = try Scratch()
+    let settings = try settings(scratch)
+    let trainer = try Trainer(settings, output: scratch.path + "/run")
+    try scratch.write("run/curves.svg", Array("<svg>mine</svg>".utf8))
+    let error = #expect(throws: TrainingError.self) { try trainer.run() }
+    #expect(error?.description.contains("curves.svg: is not of this run") == true)
+    #expect(try scratch.read("run/curves.svg") == "<svg>mine</svg>")
+  }
+
+  @Test func `Validation is of images that were read and have labels`() throws {
+    let scratch = try Scratch()
+    let picture = try Data(
+      contentsOf: URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(
+        path: "../VisionTests/Resources/odd_420.jpg"))
+    for name in ["a", "b"] { try scratch.write("data/train/\(name)/0.jpg", picture) }
+    func run(_ name: String) throws -> Run {
+      try runTool(
+        "zoo-train",
+        ["resnet20", "--data", scratch.path + "/data", "--epochs", "1", "--output", scratch.path + "/" + name])
+    }
+    try scratch.write("data/val/0.jpg", picture)
+    let flat = try run("flat")
+    #expect(flat.status == 1 && flat.errors.contains("its validation images have no labels"), "\(flat)")
+    try FileManager.default.removeItem(atPath: scratch.path + "/data/val")
+    for name in ["a", "b"] { try scratch.write("data/val/\(name)/0.jpg", Array("junk".utf8)) }
+    let none = try run("none")
+    #expect(none.status == 1 && none.errors.contains("none of the 2 validation images could be read"), "\(none)")
+    #expect(!none.output.contains("validation:"))
+    try scratch.write("data/val/a/1.jpg", picture)
+    let some = try run("some")
+    #expect(some.status == 0 && some.errors.contains("left out of the validation: ") && some.errors.contains("b/0.jpg"))
+  }
 }

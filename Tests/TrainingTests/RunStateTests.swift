@@ -122,7 +122,7 @@ import Training
       (["configuration", "depth"], 32, "configuration must be resnet20-fastmpn"),
       (["configuration", "depth"], 21, "configuration must be resnet20-fastmpn"),
       (["format"], 3, "its state is of format 3, this version reads 2"),
-      (["data", "trainingImages"], 1 << 62, "cannot go on with other data: 30 training images"),
+      (["data", "trainingImages"], 1 << 62, "data.trainingImages must be from 1 to 1099511627776"),
     ] as [([String], Int, String)])
   func `Numbers are checked for themselves and among each other`(path: [String], value: Int, wanted: String) throws {
     let scratch = try Scratch()

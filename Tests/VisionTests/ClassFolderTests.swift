@@ -34,6 +34,16 @@ import Vision
     #expect((0..<2).map(data.path) == ["A/x.jpg", "a/x.jpg"] && (0..<2).map(data.label) == [1, 0])
   }
 
+  @Test func `Names that are one text to Unicode and two folders have two labels`() throws {
+    let folder = Scratch()
+    let names = ["caf\u{E9}", "cafe\u{301}"]
+    for name in names { try folder.copy("small.jpg", to: name + "/x.jpg") }
+    let data = try openDataset(folder.path, classNames: ["z"] + names)
+    let found = (0..<2).map { [Array(data.path($0).utf8).count, data.label($0) ?? -1] }
+    // The decomposed one is a byte longer.
+    #expect(Set(found) == [[11, 1], [12, 2]])
+  }
+
   @Test func `Files of kinds that are not read are told, not counted`() throws {
     let folder = Scratch()
     for name in ["a/1.jpg", "a/2.BMP", "a/3.tiff", "b/1.png", "b/deep/2.bmp", "b/notes.txt"] {

@@ -71,6 +71,28 @@ import ToolTestSupport
     #expect(try scratch.read("other.csv") == "a,b\n1,2\n")
   }
 
+  @Test func `Runs at one time lose no row of a table`() throws {
+    let scratch = try Scratch()
+    try scratch.writeCIFAR(images: 2)
+    let checkpoint = try scratch.writeNetwork()
+    let (table, data) = (scratch.path + "/t.csv", scratch.path + "/data")
+    DispatchQueue.concurrentPerform(iterations: 8) { _ in
+      _ = try? zooEval("resnet20", "--checkpoint", checkpoint, "--data", data, "--results", table)
+    }
+    #expect(try scratch.read("t.csv").split(separator: "\n").count == 9)
+  }
+
+  @Test func `A file that may not grow is an error of writing`() throws {
+    let scratch = try Scratch()
+    try scratch.writeCIFAR(images: 40)
+    let checkpoint = try scratch.writeNetwork()
+    let run = try runShell(
+      "cd '\(scratch.path)' && ulimit -f 1 && \"$TOOL\" resnet20 --checkpoint '\(checkpoint)' --data data --predictions p.csv",
+      tool: "zoo-eval")
+    #expect(run.status == 1 && run.errors.contains("error: p.csv: cannot be written: File too large"), "\(run)")
+    #expect(try directoryEntries(scratch.path).allSatisfy { !$0.contains("p.csv") })
+  }
+
   @Test func `A file is never an input and an output`() throws {
     let scratch = try Scratch()
     try scratch.writeCIFAR(images: 3)
@@ -94,6 +116,10 @@ import ToolTestSupport
     try fails("--data", "flat", "--labels", "labels.csv", "--predictions", "flat/../labels.csv", with: "--labels")
     try fails("--data", "data", "--predictions", "r.csv", "--results", "./r.csv", with: "are the same file")
     try fails("--data", "data", "--predictions", "data/test_batch.bin", with: "would overwrite a file of the data")
+    try scratch.write("folders/cat/0.jpg", try Data(contentsOf: URL(fileURLWithPath: Self.picture)))
+    try fails("--data", "folders", "--predictions", "folders/cat/0.jpg", with: "would overwrite a file of the data")
+    try scratch.write("table.csv", Array("a,b\n".utf8))
+    try fails("--explain", "--results", "table.csv", with: "is no table of steps")
     try fails("flat/0.jpg", "--predictions", "flat/./0.jpg", with: "an image are the same file")
     try fails("--data", "data", "--predictions", "no/such/p.csv", with: "cannot be written")
     #expect(try Data(contentsOf: URL(fileURLWithPath: checkpoint)) == before)
