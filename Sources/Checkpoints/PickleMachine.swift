@@ -241,11 +241,39 @@ struct PickleMachine {
   private mutating func append(_ values: [PickleValue]) throws {
     switch try top() {
     case .list(let index):
-      // Of a long row of numbers, a training history's, nothing is ever asked; a tensor's extents are few.
-      if heap.containers[index].count >= 1024, values.allSatisfy(\.isPlain) { return }
+      // Of a long row of numbers or of small records, a training history's, nothing is ever asked: a tensor's extents are
+      // few, and the pairs of a dictionary hold tensors.
+      if heap.containers[index].count >= 1024, values.allSatisfy(isDisposable) {
+        values.forEach { dispose($0) }
+        return
+      }
       try extend(index, values)
     case .opaque, .foreign: break
     case let other: throw malformed("appends to \(other.kind) before byte \(reader.position)")
+    }
+  }
+
+  /// Whether a value is a number, or a small container of numbers and texts.
+  private func isDisposable(_ value: PickleValue) -> Bool {
+    switch value {
+    case .list(let index), .tuple(let index), .dictionary(let index):
+      let items = heap.containers[index]
+      return items.count <= 64
+        && items.allSatisfy { item in
+          if case .string = item { return true }
+          return item.isPlain
+        }
+    default: return value.isPlain
+    }
+  }
+
+  /// Gives back what a container of numbers and texts takes; who refers to it later finds it empty.
+  private mutating func dispose(_ value: PickleValue) {
+    switch value {
+    case .list(let index), .tuple(let index), .dictionary(let index):
+      taken -= min(taken, 48 + heap.containers[index].count * Self.width)
+      heap.containers[index] = []
+    default: break
     }
   }
 

@@ -3,6 +3,13 @@ import Testing
 
 @Suite("Objects that are not known")
 struct ForeignObjectTests {
+  /// A list of pairs, a thousand at a time as pickles have them.
+  private static let pairs: [UInt8] = {
+    let pair: [UInt8] = Pickle.string("n01440764/x.JPEG") + Array("K".utf8) + [7, 0x86]
+    let thousand: [UInt8] = Array("(".utf8) + Array(repeatElement(pair, count: 1000).joined()) + Array("e".utf8)
+    return Pickle.emptyList + Array(repeatElement(thousand, count: 200).joined())
+  }()
+
   /// What lies beside a state dict: the object of a foreign class and what is done to it.
   static let beside: [(String, [UInt8])] = [
     ("a Counter", Pickle.global("collections", "Counter") + Pickle.tuple(Pickle.emptyDictionary) + Pickle.reduce),
@@ -62,6 +69,9 @@ struct ForeignObjectTests {
         + (0..<40_000).flatMap { index in
           Pickle.dictionary(["step", "loss", "lr"].map { ($0, [0x47] + little(Double(index).bitPattern.byteSwapped)) })
         } + Array("e".utf8)
+    ),
+    (
+      "two hundred thousand pairs of a path and a class", Self.pairs
     ),
     (
       "a million numbers, a thousand at a time as pickles have them",
