@@ -12,8 +12,6 @@ package func withLock<Result>(beside path: String, _ body: () throws -> Result) 
 
 /// A directory that one process owns until this object goes or the process ends, however it ends.
 package final class DirectoryLock: Sendable {
-  /// What the last owner said of itself, where it ended without giving the directory back.
-  package let abandoned: String?
   private let descriptor: Int32
   private let path: String
   private let isOwn: Bool
@@ -28,8 +26,7 @@ package final class DirectoryLock: Sendable {
     path = directory + "/" + name
     descriptor = try Self.locked(path, directory)
     let old = Self.content(of: descriptor)
-    isOwn = old.isEmpty || old.hasPrefix(Self.mark)
-    abandoned = old.isEmpty || !isOwn ? nil : old
+    isOwn = old.isEmpty || Self.isMark(old)
     guard isOwn else { return }
     let text = Array("\(Self.mark)\(getpid()), \(owner)\n".utf8)
     if ftruncate(descriptor, 0) == 0 { _ = pwrite(descriptor, text, text.count, 0) }
@@ -49,6 +46,12 @@ package final class DirectoryLock: Sendable {
   }
 
   private static let mark = "process "
+
+  /// Whether a file says what this class writes: `process 123, …`.
+  private static func isMark(_ text: String) -> Bool {
+    let number = text.dropFirst(mark.count).prefix { $0 != "," }
+    return text.hasPrefix(mark) && !number.isEmpty && number.allSatisfy(\.isNumber)
+  }
 
   /// Opens and locks the file that now has this name.
   private static func locked(_ path: String, _ directory: String) throws(FileError) -> Int32 {

@@ -4,6 +4,9 @@ import Foundation
 package func checkWritable(_ path: String) throws(FileError) {
   let kind = fileKind(path)
   guard kind != .directory else { throw .unwritable(path: path, reason: "it is a directory") }
+  guard path.lastPathComponent.fileSystemBytes.count <= 255 else {
+    throw .unwritable(path: path, reason: systemError(ENAMETOOLONG))
+  }
   let place = kind == .other ? path : (resolved(path) ?? path).parentDirectory
   guard place.withFileSystemPath({ access($0, W_OK) }) == 0 else { throw unwritable(path) }
 }

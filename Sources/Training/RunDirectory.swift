@@ -51,7 +51,10 @@ final class RunDirectory {
     if fileKind(best) != nil, (try? Checkpoint(contentsOf: best))?.metadata[Self.runKey] != progress.run {
       throw TrainingError.foreignFile(best)
     }
-    if fileKind(log) != nil, (try? readFile(log))?.starts(with: Data(Self.logHeader.utf8)) != true {
+    // A row less after a crash; anything else somebody wrote there.
+    if fileKind(log) != nil,
+      (try? readFile(log)).map({ Self.text(of: progress.records).utf8.starts(with: $0) }) != true
+    {
       throw TrainingError.foreignFile(log)
     }
     if fileKind(curves) != nil, !isOwnPicture(progress.run) { throw TrainingError.foreignFile(curves) }
@@ -146,8 +149,13 @@ final class RunDirectory {
 
   /// Writes `log.csv`: a row for each epoch.
   func write(log records: [EpochRecord], run: String) throws {
+    try checkIsHeld()
+    try writeAtomically(Self.text(of: records), to: log, tag: run)
+  }
+
+  private static func text(of records: [EpochRecord]) -> String {
     func field(_ value: Double?, _ format: String) -> String { value.map { String(format: format, $0) } ?? "" }
-    var text = Self.logHeader
+    var text = logHeader
     for r in records {
       text +=
         [
@@ -156,8 +164,7 @@ final class RunDirectory {
           field(r.dropRate, "%.4f"), field(r.seconds, "%.1f"), field(r.imagesPerSecond, "%.1f"),
         ].joined(separator: ",") + "\n"
     }
-    try checkIsHeld()
-    try writeAtomically(text, to: log, tag: run)
+    return text
   }
 
   func write(curves svg: String, run: String) throws {

@@ -101,9 +101,11 @@ struct FileTests {
   @Test("a file that somebody else called so keeps its content")
   func foreignLock() throws {
     try withFolder { folder in
-      try writeAtomically("mine", to: folder + "/.lock")
-      _ = try DirectoryLock(folder, name: ".lock", owner: "resnet20")
-      #expect(try readFile(folder + "/.lock") == Data("mine".utf8))
+      for text in ["mine", "process notes of mine", "process , x"] {
+        try writeAtomically(text, to: folder + "/.lock")
+        _ = try DirectoryLock(folder, name: ".lock", owner: "resnet20")
+        #expect(try readFile(folder + "/.lock") == Data(text.utf8))
+      }
     }
   }
 }

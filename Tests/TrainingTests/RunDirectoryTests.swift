@@ -169,6 +169,21 @@ import Training
     #expect(entries.allSatisfy { $0 == ".zoo-train.lock" })
   }
 
+  @Test func `Notes that somebody added to the log are not lost`() throws {
+    let scratch = try Scratch()
+    _ = try Trainer(try settings(scratch), output: scratch.path + "/run").run()
+    let log = try scratch.read("run/log.csv")
+    try scratch.write("run/log.csv", Array((log + "my notes\n").utf8))
+    let error = #expect(throws: TrainingError.self) {
+      try Trainer(resuming: scratch.path + "/run", settings: { $0 })
+    }
+    #expect(error?.description.contains("log.csv: is not of this run") == true)
+    // A crash leaves a row less.
+    let rows = log.split(separator: "\n").dropLast().joined(separator: "\n") + "\n"
+    try scratch.write("run/log.csv", Array(rows.utf8))
+    _ = try #require(try Trainer(resuming: scratch.path + "/run", settings: { $0 }))
+  }
+
   @Test func `Links that lead nowhere are not written through`() throws {
     let scratch = try Scratch()
     let settings = try settings(scratch)
