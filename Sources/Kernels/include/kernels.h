@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "activation.h"
+
 /// A hint to the processor that the thread is spinning.
 static inline void covpool_spin_hint(void) {
 #if defined(__x86_64__) || defined(__i386__)
