@@ -76,7 +76,8 @@ let tests: [Target] = [
     name: "VisionTests", dependencies: ["Vision", "Files", "TestSupport", "CZlib"], exclude: ["Generators"],
     resources: [.copy("Resources")]),
   .testTarget(
-    name: "ModelZooTests", dependencies: ["ModelZoo", "Inference", "TestSupport"], resources: [.copy("Resources")]),
+    name: "ModelZooTests", dependencies: ["ModelZoo", "Inference", "TestSupport", "ToolTestSupport"],
+    resources: [.copy("Resources")]),
   .testTarget(name: "ChartsTests", dependencies: ["Charts"]),
   .target(
     name: "ToolTestSupport", dependencies: ["ModelZoo", "TestSupport"], path: "Tests/ToolTestSupport"),

@@ -68,7 +68,7 @@ struct Features {
   static func load(_ source: String, images: String?, batch: Int) throws -> Features {
     if let box = try Zoo.checkpointInTheBox(source) {
       return try network(
-        try ResNet<Float>.load(try Zoo.entry(named: source).configuration, from: box).0, source, images, batch)
+        try AnyNetwork<Float>.load(try Zoo.entry(named: source).configuration, from: box).0, source, images, batch)
     }
     guard fileKind(source) != nil else {
       throw UsageError("--features \(source): no such file, and no network in the box has this name")
@@ -88,7 +88,7 @@ struct Features {
       guard used.allSatisfy(\.isFinite) else { throw UsageError("--features \(source): not all numbers are finite") }
       return Features(name: name(source), tensor: Tensor([batch, tensor.shape[1], positions], used))
     }
-    guard let (model, found) = try ResNet<Float>.recognized(source) else {
+    guard let (model, found) = try AnyNetwork<Float>.recognized(source) else {
       throw UsageError("--features \(source): holds neither a tensor 'features' nor a network of the zoo")
     }
     return try network(found, "\(model) (\(name(source)))", images, batch)
@@ -97,11 +97,12 @@ struct Features {
   private static func name(_ path: String) -> String { path.lastPathComponent }
 
   private static func network(
-    _ network: ResNet<Float>, _ name: String, _ images: String?, _ batch: Int
+    _ network: AnyNetwork<Float>, _ name: String, _ images: String?, _ batch: Int
   ) throws -> Features {
     let configuration = network.configuration
-    guard configuration.head != .gap else { throw UsageError("--features \(name): this network takes no covariance") }
-    let shape: Shape = [batch, configuration.inputChannels, configuration.imageSize, configuration.imageSize]
+    guard configuration.covariance != nil else { throw UsageError("--features \(name): this network takes no covariance") }
+    let single = configuration.inputShape
+    let shape = Shape([batch] + single.dropFirst())
     var title = name
     let input: Tensor<Float>
     let isGrey = configuration.inputChannels == 1
@@ -110,7 +111,7 @@ struct Features {
       guard data.count >= batch else {
         throw UsageError("\(directory): expected at least \(batch) images, found \(data.count)")
       }
-      let transform = configuration.transform
+      let transform = configuration.input
       input = try Tensor(shape) { pixels in
         let size = pixels.count / batch
         for index in 0..<batch {
@@ -123,7 +124,6 @@ struct Features {
       title += " on random images"
       input = RandomStream(seed: 0, name: "images").uniform(shape, low: -2, high: 2)
     }
-    let single = Shape([1] + shape.dropFirst())
     let features = try Plan(network.trace(input: single) { $0.reducedFeatures($1) })(input)
     return Features(
       name: title,

@@ -25,15 +25,19 @@ struct Timing {
 /// A method on one batch of features: what is timed.
 struct Trial<Scalar: RealScalar> {
   let method: Method
-  private let steps: [Method.Step<Scalar>]
+  private let steps: [NormalizationStep]
+  private let learned: [Tensor<Scalar>]
   let features: Tensor<Scalar>
   /// The gradient that the backward pass starts from.
   let gradient: Tensor<Scalar>
 
   init(_ method: Method, _ features: Tensor<Scalar>) {
     (self.method, self.features) = (method, features)
-    steps = method.steps(dimension: features.shape[1], as: Scalar.self)
-    let shape = steps.reduce(features.shape) { $1.operation.outputShape([$0] + $1.learned.map(\.shape)) }
+    let (steps, learned): (_, [Tensor<Scalar>]) = (method.steps, method.parameters(dimension: features.shape[1]))
+    (self.steps, self.learned) = (steps, learned)
+    let shape = steps.reduce(features.shape) { shape, step in
+      step.operation.outputShape([shape] + step.parameters.map { learned[$0].shape })
+    }
     let slope: Tensor<Double> = Self.slope(shape)
     gradient = Tensor(shape, slope.scalars.map(Scalar.init))
   }
@@ -43,7 +47,7 @@ struct Trial<Scalar: RealScalar> {
     RandomStream(seed: 1, name: "gradient").normal(shape, deviation: 1)
   }
 
-  func forward() -> Tensor<Scalar> { steps.reduce(features) { $1.operation.forward([$0] + $1.learned) } }
+  func forward() -> Tensor<Scalar> { steps.reduce(features) { $1($0, learned) } }
 
   /// The forward pass with everything that the backward pass needs, as on a tape.
   func apply() -> [Application<Scalar>] {
@@ -51,8 +55,8 @@ struct Trial<Scalar: RealScalar> {
     for step in steps {
       applications.append(
         step.operation.apply(
-          [applications.last?.output ?? features] + step.learned,
-          needsGradient: [true] + step.learned.map { _ in false }))
+          [applications.last?.output ?? features] + step.parameters.map { learned[$0] },
+          needsGradient: [true] + step.parameters.map { _ in false }))
     }
     return applications
   }

@@ -7,7 +7,7 @@ struct Method {
   let name: String
   let normalization: CovarianceNormalization
   /// Whether it is an exact root, whose errors are rounding.
-  var isExact: Bool { if case .exact = normalization { true } else { false } }
+  var isExact: Bool { normalization.normalizer is RootNormalizer<CovarianceFunction> }
 
   /// What `--methods all` times, from the least to the most work.
   static let all: [Method] = [
@@ -49,31 +49,24 @@ struct Method {
     self.init(name: text, normalization: normalization)
   }
 
-  /// One operation that is timed, and what a network would have learned for it.
-  struct Step<Scalar: RealScalar> {
-    let operation: any TensorOperation
-    var learned: [Tensor<Scalar>] = []
+  /// What is timed: to the matrix, or to the vector where that is what is normalised.
+  var steps: [NormalizationStep] {
+    let (matrix, vector) = (normalization.normalizer.matrixSteps, normalization.normalizer.vectorSteps)
+    return matrix + (vector.isEmpty ? [] : [NormalizationStep(UpperTriangle())] + vector)
   }
 
-  /// What is timed: to the matrix, or to the vector where that is what is normalised.
-  func steps<Scalar: RealScalar>(dimension d: Int, as _: Scalar.Type) -> [Step<Scalar>] {
-    let size = d * (d + 1) / 2
-    let matrix = normalization.matrixOperations.map { Step<Scalar>(operation: $0) }
-    switch normalization {
-    case .singularValue:
-      return matrix + [Step(operation: SingularValueNormalization(), learned: [Tensor([d], repeating: 1)])]
-    case .layerNorm:
-      let learned = [Tensor<Scalar>([size], repeating: 1), Tensor([size], repeating: 0)]
-      return matrix + [Step(operation: UpperTriangle()), Step(operation: LayerNormalization(), learned: learned)]
-    default:
-      let vector = normalization.vectorOperations.map { Step<Scalar>(operation: $0) }
-      return matrix + (vector.isEmpty ? [] : [Step(operation: UpperTriangle())] + vector)
+  /// What a new network would have learned for it.
+  func parameters<Scalar: RealScalar>(dimension d: Int) -> [Tensor<Scalar>] {
+    normalization.normalizer.parameters(dimension: d).map {
+      $0.initializer.values($0.shape, RandomStream(seed: 0, name: $0.name))
     }
   }
 
   /// What it is measured against in double precision; `nil` where there is nothing that it approximates.
   var exact: CovarianceFunction? {
-    if case .exact(let operation, _) = normalization { return CovarianceFunction(operation.function, road: .svd) }
+    if let exact = normalization.normalizer as? RootNormalizer<CovarianceFunction> {
+      return CovarianceFunction(exact.root.function, road: .svd)
+    }
     return normalization.isSquareRoot ? CovarianceFunction(road: .svd) : nil
   }
 
@@ -96,20 +89,20 @@ struct Method {
       case .iterativeLyapunov(let iterations, _): 12 * Double(iterations) + 2
       }
     }
-    switch normalization {
-    case .newtonSchulz(let operation, let chosen):
-      guard operation.tolerance == nil else { return (0, 0) }
-      let k = Double(operation.iterations)
-      return plus(2 * (3 * k - 3), gradient(2 * (10 * k - 9), chosen))
-    case .taylor(let operation, let chosen):
-      let k = Double(operation.degree)
-      return plus(2 * (k - 1), gradient(4 * (k - 1), chosen))
-    case .pade(let operation, let chosen):
-      let k = Double(operation.degree)
-      return plus(k, gradient(4 * k, chosen))
-    case .exact(let operation, let chosen):
-      let r = min(n, 1)
-      switch operation.road == .automatic ? (16 * n <= 15 ? .gram : .full) : operation.road {
+    switch normalization.normalizer {
+    case let method as RootNormalizer<NewtonSchulz>:
+      guard method.root.tolerance == nil else { return (0, 0) }
+      let k = Double(method.root.iterations)
+      return plus(2 * (3 * k - 3), gradient(2 * (10 * k - 9), method.gradient))
+    case let method as RootNormalizer<MatrixTaylor>:
+      let k = Double(method.root.degree)
+      return plus(2 * (k - 1), gradient(4 * (k - 1), method.gradient))
+    case let method as RootNormalizer<MatrixPade>:
+      let k = Double(method.root.degree)
+      return plus(k, gradient(4 * k, method.gradient))
+    case let method as RootNormalizer<CovarianceFunction>:
+      let (r, chosen) = (min(n, 1), method.gradient)
+      switch method.root.road == .automatic ? (16 * n <= 15 ? .gram : .full) : method.root.road {
       case .automatic, .full: return plus(14 / 3 + 2, gradient(sylvester, chosen))
       case .gram:
         return (
@@ -122,7 +115,7 @@ struct Method {
           gradient(2 * r + 4 * r * r + 2 * r * n, chosen)
         )
       }
-    case .none: return covariance
+    case is Unnormalized: return covariance
     default: return (0, 0)
     }
   }

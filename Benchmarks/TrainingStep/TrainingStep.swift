@@ -21,9 +21,9 @@ struct TrainingStep: ParsableCommand {
     try Resources.useThreads(threads)
     keepFreedMemory()
     let entry = try Zoo.entry(named: model)
-    var network = ResNet<Float>(entry.configuration)
+    var network = AnyNetwork<Float>(entry.configuration)
     network.initialize()
-    let size = size ?? (entry.configuration.family == .cifar ? 32 : 224)
+    let size = size ?? entry.configuration.imageSize
     let shape: Shape = [batchSize, entry.configuration.inputChannels, size, size]
     let images = RandomStream(seed: 1, name: "images").normal(shape, deviation: Float(1))
     let labels = (0..<batchSize).map { $0 % entry.configuration.classes }
@@ -35,7 +35,7 @@ struct TrainingStep: ParsableCommand {
         SoftmaxCrossEntropy(labels: labels).applied(to: $0(images))
       }
       optimizer.step(&network, result.gradients, learningRate: 0.01)
-      network.assign(result.updates)
+      network.apply(result.updates)
       let elapsed = ContinuousClock.now - start
       if step >= 2 { times.append(Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18) }
     }

@@ -83,6 +83,6 @@ for step in 0..<60 {
     SoftmaxCrossEntropy(labels: (0..<16).map { $0 % 2 }).applied(to: $0(images))
   }
   optimizer.step(&network, result.gradients, learningRate: 0.05)
-  network.assign(result.updates)
+  network.apply(result.updates)
   if step % 20 == 0 || step == 59 { print("step \(step): loss \(result.value.item)") }
 }

@@ -6,17 +6,32 @@ import NeuralNetworks
 /// A channel attention y weighs the features, X ← X + y ∘ X; the more y points the way of the covariance's row sums c, the
 /// less is dropped: p = clamp(1 − 10 / log₂ d · mean cos(y, c), 0, 1). Whole channels are dropped with probability p, the
 /// others scaled by 1 / (1 − p).
-struct DropCov {
+public struct DropCov: PlainNormalizer {
+  public static let names = ["dropcov"]
+  public init() {}
+
+  /// What the attention is called in checkpoints.
+  public static let attention = "eca_layer.conv.weight"
+
+  /// The attention: one filter of three taps over the channels' means.
+  public func parameters(dimension d: Int) -> [NormalizationParameter] {
+    [
+      NormalizationParameter(
+        Self.attention, [1, 1, 3], role: .trainingParameter,
+        initially: .uniform(bound: 1 / Double(3).squareRoot()))
+    ]
+  }
+
   /// The features with channels dropped: `[B, d, …]` to the same shape; notes `drop_rate` on the tape.
-  static func applied<Scalar>(
-    to features: Tensor<Scalar>, attention: ChannelConv1d<Scalar>, on tape: Tape<Scalar>
+  public func prepared<Scalar>(
+    _ features: Tensor<Scalar>, _ parameters: [Tensor<Scalar>], on tape: Tape<Scalar>
   ) -> Tensor<Scalar> {
-    let weights = attention(features.globalAverage()).softmax()
+    let weights = ChannelConvolution().applied(to: features.globalAverage(), parameters[0]).softmax()
     let attended = ChannelScale(offset: 1).applied(to: features, weights)
-    let rate = dropRate(features: attended.detached, weights: weights.detached)
-    tape.note(metric: "drop_rate", rate)
+    let rate = Self.dropRate(features: attended.detached, weights: weights.detached)
+    tape.note(.dropRate, rate)
     let uniform: Tensor<Scalar> = tape.random.uniform(weights.shape, low: 0, high: 1)
-    let mask = dropMask(rate: rate, uniform: uniform)
+    let mask = Self.dropMask(rate: rate, uniform: uniform)
     return ChannelScale().applied(to: attended, mask)
   }
 
@@ -47,4 +62,9 @@ struct DropCov {
     let kept = rate < 1 ? Scalar(1 / (1 - rate)) : 0
     return Tensor(uniform.shape, uniform.scalars.map { Double($0) >= rate ? kept : 0 })
   }
+}
+
+extension Metric {
+  /// The share p of the channels that DropCov dropped.
+  public static let dropRate = Metric("drop_rate")
 }

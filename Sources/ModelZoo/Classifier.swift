@@ -7,61 +7,54 @@ import Foundation
 public final class Classifier: Sendable {
   /// The zoo's name of the network as it was loaded.
   public let model: String
-  /// The structure, after the checkpoint had its say.
+  /// The structure, as overridden by the checkpoint.
   public let configuration: NetworkConfiguration
   /// What was loaded, or `nil` for random weights.
   public let report: LoadReport?
-  /// How an image becomes the network's input.
-  public let transform: EvaluationTransform
   /// A name for each class, where they are known.
   public let classNames: [String]?
   /// Parameters and multiply-adds.
   public let counts: NetworkCounts
   private let plan: Plan<Float>
 
+  /// How an image becomes the network's input.
+  public var transform: EvaluationTransform { configuration.input }
+
   /// A network of the zoo with the weights of a checkpoint: PyTorch, MindSpore or safetensors, told by its content.
   ///
-  /// The checkpoint's flavour, d, class count and input channels win over the name's. Without a checkpoint a network that
-  /// comes with the package (`Zoo.namesInTheBox`) has those weights; any other has random ones, which serve to measure
-  /// speed and nothing else.
+  /// The checkpoint's flavour, d, class count and input win over the name's. Without a checkpoint a network that comes with
+  /// the package (`Zoo.namesInTheBox`) has those weights; any other has random ones, which serve to measure speed and nothing
+  /// else.
   /// - Parameters:
   ///   - model: a name such as `resnet50-fastmpn`; `Zoo.entries` has them all.
   ///   - checkpoint: the file's path.
-  ///   - iterations: Newton–Schulz iterations in place of the network's own.
-  ///   - normalization: what to make of the covariance in place of what the network was trained with.
   ///   - randomSeed: makes random weights of this seed, even where there are others in the box.
   ///   - algorithm: how to convolve, wherever it applies; by default what is best for each convolution.
+  ///   - adjust: changes what is to differ from the network that was trained: its normalisation, its input.
   /// - Throws: `ZooError`, `CheckpointError`, `LoadError`.
   public convenience init(
-    _ model: String, checkpoint: String? = nil, iterations: Int? = nil,
-    normalization: CovarianceNormalization? = nil, randomSeed: UInt64? = nil, algorithm: ConvolutionAlgorithm? = nil
+    _ model: String, checkpoint: String? = nil, randomSeed: UInt64? = nil, algorithm: ConvolutionAlgorithm? = nil,
+    adjust: (inout NetworkConfiguration) throws -> Void = { _ in }
   ) throws {
-    let entry = try Zoo.entry(named: model)
-    guard let checkpoint = try checkpoint ?? (randomSeed == nil ? Zoo.checkpointInTheBox(entry.name) : nil) else {
-      var configuration = entry.configuration
-      if let normalization, configuration.head != .gap { configuration.normalization = normalization }
-      var network = ResNet<Float>(configuration)
-      if let iterations { network.setIterations(iterations) }
-      network.initialize(seed: randomSeed ?? 0)
-      self.init(network, report: nil, algorithm: algorithm)
-      return
-    }
-    var (network, report) = try ResNet<Float>.load(
-      entry.configuration, from: checkpoint, normalization: entry.configuration.head == .gap ? nil : normalization)
-    if let iterations { network.setIterations(iterations) }
+    let (network, report) = try Zoo.network(model, checkpoint: checkpoint, randomSeed: randomSeed, adjust: adjust)
     self.init(network, report: report, algorithm: algorithm)
   }
 
+  /// The network that a checkpoint says it is, or looks like.
+  /// - Throws: `ZooError.unrecognized` where it is none of the zoo's; `CheckpointError`, `LoadError`.
+  public convenience init(contentsOf path: String, algorithm: ConvolutionAlgorithm? = nil) throws {
+    guard let model = try Zoo.model(ofCheckpoint: path) else { throw ZooError.unrecognized(path) }
+    try self.init(model, checkpoint: path, algorithm: algorithm)
+  }
+
   /// A network whose tensors have values.
-  public init(_ network: ResNet<Float>, report: LoadReport? = nil, algorithm: ConvolutionAlgorithm? = nil) {
+  public init(_ network: some Network<Float>, report: LoadReport? = nil, algorithm: ConvolutionAlgorithm? = nil) {
     configuration = network.configuration
     model = configuration.name
     self.report = report
-    let size = configuration.imageSize
-    transform = configuration.transform
     classNames = configuration.classNames(metadata: report?.metadata ?? [:])
-    counts = NetworkCounts(configuration)
-    plan = Plan(network.trace(input: [1, configuration.inputChannels, size, size]), algorithm: algorithm)
+    counts = NetworkCounts(network)
+    plan = Plan(network.trace(input: configuration.inputShape), algorithm: algorithm)
   }
 
   /// Logits for a batch: `[B, C, H, W]`, as `transform` makes it, to `[B, classes]`; each image's are the same to the bit in
@@ -124,41 +117,4 @@ public struct Prediction: Sendable {
   public let name: String
   /// Between 0 and 1.
   public let probability: Float
-}
-
-extension NetworkConfiguration {
-  /// How an image becomes the network's input.
-  public var transform: EvaluationTransform {
-    switch (family, inputChannels) {
-    case (.imageNet, 1): .imageNetGrey
-    case (.imageNet, _): .imageNet
-    case (.cifar, 1): .fashionMNIST
-    case (.cifar, _): .cifar
-    }
-  }
-
-  /// The names of the classes: the checkpoint's own, or those of the data set the network is published for.
-  func classNames(metadata: [String: String]) -> [String]? {
-    if let text = metadata["class_names"],
-      let names = try? JSONDecoder().decode([String].self, from: Data(text.utf8)),
-      names.count == classes
-    {
-      return names
-    }
-    switch (family, inputChannels, classes) {
-    case (.imageNet, 3, 1000): return ImageNet.classNames
-    // The MindSpore releases have an output that no label ever names.
-    case (.imageNet, 3, 1001): return ImageNet.classNames + ["(unused)"]
-    case (.cifar, 3, 10):
-      return [
-        "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-      ]
-    case (.cifar, 1, 10):
-      return [
-        "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
-        "ankle boot",
-      ]
-    default: return nil
-    }
-  }
 }

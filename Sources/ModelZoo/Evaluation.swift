@@ -118,14 +118,3 @@ public struct EvaluationError: Error, CustomStringConvertible, Sendable {
 
   public var description: String { "\(path): \(failure.operation): \(failure.reason)" }
 }
-
-extension Tensor {
-  /// Calls `body` with one row of a matrix.
-  fileprivate func withRow<Result>(_ row: Int, _ body: (UnsafeBufferPointer<Scalar>) -> Result)
-    -> Result
-  {
-    withUnsafeScalars {
-      body(UnsafeBufferPointer(rebasing: $0[row * shape[1]..<(row + 1) * shape[1]]))
-    }
-  }
-}

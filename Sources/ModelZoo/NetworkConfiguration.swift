@@ -1,38 +1,6 @@
 import CovariancePooling
-
-/// How the last feature map becomes a vector: global average pooling or one of the covariance heads.
-public enum Head: String, CaseIterable, Hashable, Sendable, Codable {
-  /// Global average pooling.
-  case gap
-  /// Covariance and Newton–Schulz iterations.
-  case fastmpn
-  /// Covariance and its exact square root.
-  case mpn
-  /// Covariance, with adaptive channel dropout in training.
-  case dropcov
-
-  /// What papers call a network with this head.
-  public var title: String {
-    switch self {
-    case .gap: "GAP"
-    case .fastmpn: "Fast-MPN"
-    case .mpn: "MPN"
-    case .dropcov: "DropCov"
-    }
-  }
-}
-
-extension Head {
-  /// What the head makes of its covariance; `nil` for GAP, which takes none.
-  public var normalization: CovarianceNormalization? {
-    switch self {
-    case .gap: nil
-    case .fastmpn: .newtonSchulz()
-    case .mpn: .exact()
-    case .dropcov: .dropCov
-    }
-  }
-}
+import Tensors
+import Vision
 
 /// Whose code a network follows where the published codes differ: padding, BatchNorm's eps, names in checkpoints.
 public enum Flavour: String, CaseIterable, Hashable, Sendable, Codable {
@@ -42,89 +10,102 @@ public enum Flavour: String, CaseIterable, Hashable, Sendable, Codable {
   case mindspore
 }
 
-/// Everything that decides a network's structure.
-public struct NetworkConfiguration: Hashable, Sendable, Codable {
-  /// Networks that share their layout.
-  public enum Family: String, Hashable, Sendable, Codable {
-    /// 7×7 stem, four stages, for 224 px (He et al. 2015, table 1).
-    case imageNet
-    /// 3×3 stem, three stages, for 32 px (He et al. 2015, §4.2).
-    case cifar
-  }
-
-  /// The layout.
-  public var family: Family
-  /// Layers with weights, as in the name: 18, 20, 50, …
-  public var depth: Int
-  /// How features become a vector.
-  public var head: Head
-  /// Channels d after the reduction before the covariance; 0 with GAP.
+/// Pooling by covariances.
+public struct CovarianceHead: Hashable, Sendable, Codable {
+  /// Channels d after the reduction before the covariance.
   public var dimension: Int
-  /// Results of the classifier.
-  public var classes: Int
-  /// Channels of the images.
-  public var inputChannels: Int
-  /// Whose code it follows.
-  public var flavour: Flavour
-  /// What a covariance head makes of its covariance: the head's own, or another; `nil` with GAP.
-  public var normalization: CovarianceNormalization?
+  /// What is made of the covariance.
+  public var normalization: CovarianceNormalization
 
-  /// A network as released: d = 256 and 1000 classes for ImageNet in PyTorch's flavour, 128 and 1001 in MindSpore's; d = 64
-  /// and 10 classes for CIFAR.
-  /// - Returns: `nil` where no such depth exists in the two families.
-  public init?(depth: Int, head: Head, flavour: Flavour = .pytorch) {
-    if ResidualLayout.imageNet[depth] != nil {
-      family = .imageNet
-      dimension = flavour == .pytorch ? 256 : 128
-      classes = flavour == .pytorch ? 1000 : 1001
-    } else if ResidualLayout.cifar[depth] != nil, flavour == .pytorch {
-      family = .cifar
-      (dimension, classes) = (64, 10)
-    } else {
-      return nil
-    }
-    if head == .gap { dimension = 0 }
-    (self.depth, self.head, self.flavour) = (depth, head, flavour)
-    (inputChannels, normalization) = (3, head.normalization)
+  /// A head with d channels.
+  public init(dimension: Int, normalization: CovarianceNormalization) {
+    (self.dimension, self.normalization) = (dimension, normalization)
   }
 
   /// Length of the vector that the classifier sees.
-  public var representationSize: Int {
-    head == .gap ? layout.outputChannels : dimension * (dimension + 1) / 2
+  public var representationSize: Int { dimension * (dimension + 1) / 2 }
+}
+
+/// Everything that decides a network's structure and what its images must look like.
+public struct NetworkConfiguration: Hashable, Sendable, Codable {
+  /// What makes the feature maps, as torchvision and timm call it: `resnet50`, `mobilenet_v2`.
+  public var backbone: String
+  /// Whose code it follows.
+  public var flavour: Flavour
+  /// How feature maps become a vector: by their covariance, or by global average pooling where there is none.
+  public var covariance: CovarianceHead?
+  /// Results of the classifier.
+  public var classes: Int
+  /// What the images must look like.
+  public var input: EvaluationTransform
+
+  /// A configuration.
+  public init(
+    backbone: String, flavour: Flavour = .pytorch, covariance: CovarianceHead? = nil, classes: Int,
+    input: EvaluationTransform
+  ) {
+    (self.backbone, self.flavour, self.covariance) = (backbone, flavour, covariance)
+    (self.classes, self.input) = (classes, input)
   }
 
-  var layout: ResidualLayout {
-    guard let layout = (family == .imageNet ? ResidualLayout.imageNet : ResidualLayout.cifar)[depth] else {
-      preconditionFailure("no \(family) network has \(depth) layers")
+  /// What is made of the covariance; `nil` with global average pooling.
+  public var normalization: CovarianceNormalization? { covariance?.normalization }
+  /// Channels of the images.
+  public var inputChannels: Int { input.channels }
+  /// Height and width of the images that the network is made for.
+  public var imageSize: Int { input.outputSize.height }
+  /// The shape of one image, as a batch: `[1, C, H, W]`.
+  public var inputShape: Shape { [1, inputChannels, input.outputSize.height, input.outputSize.width] }
+  /// Whether it is made for images of some tens of pixels, as CIFAR's and Fashion-MNIST's are.
+  public var isSmall: Bool { imageSize < 64 }
+
+  /// What it is called: `resnet50-fastmpn`, with tags for what departs from the PyTorch release, `.mindspore` and `.d128`.
+  /// Class count, input and a normalisation's options are not part of it.
+  public var name: String {
+    var name = backbone
+    if covariance != nil { name += "-\(headName)" }
+    if flavour != .pytorch { name += ".\(flavour.rawValue)" }
+    if let covariance, covariance.dimension != architecture.release(backbone, flavour: flavour)?.dimension {
+      name += ".d\(covariance.dimension)"
     }
-    return layout
+    return name
+  }
+
+  /// What the pooling is called in names of networks: `gap`, `fastmpn`, or a normalisation's own name.
+  public var headName: String { PublishedHead(normalization)?.rawValue ?? normalization?.name ?? "gap" }
+
+  /// The backbone and the pooling in prose: `ResNet-50 with Fast-MPN covariance pooling, d = 256`.
+  public var title: String {
+    let pooling =
+      covariance.map { covariance in
+        "\(PublishedHead(normalization)?.title ?? covariance.normalization.name) covariance pooling, d = \(covariance.dimension)"
+      } ?? "global average pooling"
+    return "\(architecture.title(backbone)) with \(pooling)"
+  }
+
+  /// The architecture whose backbone this is.
+  /// - Precondition: there is one, as for every configuration that the zoo makes.
+  public var architecture: any Architecture.Type {
+    guard let architecture = Zoo.architecture(of: backbone) else {
+      preconditionFailure("no architecture of the zoo has a backbone '\(backbone)'")
+    }
+    return architecture
   }
 }
 
-/// Blocks and channels of a residual network.
-struct ResidualLayout {
-  var isBottleneck = false
-  /// Blocks of each stage.
-  var blocks: [Int]
-  /// Channels of each stage, before a bottleneck's expansion.
-  var channels: [Int]
-
-  var expansion: Int { isBottleneck ? 4 : 1 }
-  var outputChannels: Int { channels[channels.count - 1] * expansion }
-
-  static let imageNet: [Int: ResidualLayout] = {
-    let channels = [64, 128, 256, 512]
-    return [
-      18: ResidualLayout(blocks: [2, 2, 2, 2], channels: channels),
-      34: ResidualLayout(blocks: [3, 4, 6, 3], channels: channels),
-      50: ResidualLayout(isBottleneck: true, blocks: [3, 4, 6, 3], channels: channels),
-      101: ResidualLayout(isBottleneck: true, blocks: [3, 4, 23, 3], channels: channels),
-    ]
-  }()
-
-  /// Depth 6 n + 2: three stages of n blocks.
-  static let cifar: [Int: ResidualLayout] = Dictionary(
-    uniqueKeysWithValues: [3, 5, 7, 9].map {
-      (6 * $0 + 2, ResidualLayout(blocks: [$0, $0, $0], channels: [16, 32, 64]))
-    })
+extension NetworkConfiguration {
+  /// The names of the classes: those a checkpoint has, or those of the data set that networks of this kind are published
+  /// for; `nil` where neither says.
+  /// - Parameter metadata: the checkpoint's.
+  public func classNames(metadata: [String: String] = [:]) -> [String]? {
+    if let names = ClassNames.decode(metadata["class_names"]), names.count == classes { return names }
+    switch (isSmall, inputChannels, classes) {
+    case (false, 3, 1000): return ImageNet.classNames
+    // The MindSpore releases have an output that no label ever names.
+    case (false, 3, 1001): return ImageNet.classNames + ["(unused)"]
+    case (true, 3, 10): return ClassNames.cifar10
+    case (true, 1, 10): return ClassNames.fashionMNIST
+    default: return nil
+    }
+  }
 }

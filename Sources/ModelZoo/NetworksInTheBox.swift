@@ -1,4 +1,3 @@
-import Checkpoints
 import Files
 
 extension Zoo {
@@ -25,13 +24,5 @@ extension Zoo {
       program + "/swift-covpool_ModelZoo.resources/Networks", program + "/../share/swift-covpool/Networks",
       #filePath.parentDirectory + "/Networks",
     ]
-  }
-
-  /// The zoo's name of the network that a checkpoint holds: what a file of this package says, else what the names of the
-  /// tensors point to; `nil` where they point to none.
-  /// - Throws: `CheckpointError`.
-  public static func model(ofCheckpoint path: String) throws -> String? {
-    let file = NetworkCheckpoint(try Checkpoint(contentsOf: path))
-    return [file.metadata["model"], file.likelyModel].compactMap { $0 }.first { (try? entry(named: $0)) != nil }
   }
 }

@@ -1,31 +1,48 @@
+import CovariancePooling
+
 /// The table of all networks.
 public enum Zoo {
-  /// Every entry, family by family, depth by depth.
-  public static let entries: [ZooEntry] = imageNetEntries + cifarEntries
+  /// The architectures. Everything else about them comes from their folders.
+  public static let architectures: [any Architecture.Type] = [
+    ResNetArchitecture.self
+  ]
 
-  /// The entry called `name`. Any dimension may be asked for by a tag, `.d64`, listed or not.
+  /// Every listed network, architecture by architecture.
+  public static let entries: [ZooEntry] = architectures.flatMap { $0.entries }
+
+  /// The architecture that a backbone belongs to.
+  static func architecture(of backbone: String) -> (any Architecture.Type)? {
+    architectures.first { $0.backbones.contains(backbone) }
+  }
+
+  /// The entry called `name`: `<backbone>[-<normalization>][.mindspore][.d<dimension>]`, listed or not.
   /// - Throws: `ZooError.unknownModel` with names that come close.
-  public static func entry(named name: String) throws -> ZooEntry {
+  public static func entry(named name: String) throws(ZooError) -> ZooEntry {
     if let entry = entries.first(where: { $0.name == name }) { return entry }
-    guard let configuration = parse(name) else { throw ZooError.unknownModel(name, suggestions(for: name)) }
+    let alias = architectures.lazy.compactMap { $0.aliases[name] }.first
+    guard let configuration = configuration(named: alias ?? name) else { throw ZooError.unknownModel(name, suggestions(for: name)) }
     return entries.first { $0.configuration == configuration }
       ?? ZooEntry(name: configuration.name, configuration: configuration, published: [], checkpointURL: nil)
   }
 
-  /// Reads `resnet<depth>[-<head>][.mindspore][.d<dimension>]`.
-  private static func parse(_ name: String) -> NetworkConfiguration? {
+  /// What a network called `name` is, as released; `nil` where there is none.
+  static func configuration(named name: String) -> NetworkConfiguration? {
     let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-    let base = parts[0].split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
-    guard base[0].hasPrefix("resnet"), let depth = Int(base[0].dropFirst("resnet".count)) else { return nil }
-    guard let head = base.count == 1 ? .gap : Head(rawValue: String(base[1])) else { return nil }
+    let base = parts[0].split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+    guard let architecture = architecture(of: base[0]) else { return nil }
+    var normalization: CovarianceNormalization?
+    if base.count == 2, base[1] != "gap" {
+      guard !base[1].contains(":"), let found = try? CovarianceNormalization(base[1]) else { return nil }
+      normalization = found
+    }
     let tags = parts.dropFirst()
     let flavour: Flavour = tags.contains("mindspore") ? .mindspore : .pytorch
-    guard var configuration = NetworkConfiguration(depth: depth, head: head, flavour: flavour) else { return nil }
+    guard var configuration = architecture.configuration(base[0], normalization, flavour: flavour) else { return nil }
     for tag in tags where tag != "mindspore" {
-      guard head != .gap, tag.first == "d", let dimension = Int(tag.dropFirst()), (1...4096).contains(dimension) else {
-        return nil
-      }
-      configuration.dimension = dimension
+      guard normalization != nil, tag.first == "d", let dimension = Int(tag.dropFirst()),
+        CovarianceHead.dimensions.contains(dimension)
+      else { return nil }
+      configuration.covariance?.dimension = dimension
     }
     return configuration
   }
@@ -45,10 +62,17 @@ public enum Zoo {
   }
 }
 
+extension CovarianceHead {
+  /// Values of d that a network may have.
+  public static let dimensions = 1...4096
+}
+
 /// Why a network could not be had.
 public enum ZooError: Error, CustomStringConvertible, Sendable {
   /// No network has this name; some come close.
   case unknownModel(String, [String])
+  /// A checkpoint is that of no network of the zoo.
+  case unrecognized(String)
   /// The weights that come with the package are in none of these directories.
   case boxNotFound(String, [String])
 
@@ -57,6 +81,7 @@ public enum ZooError: Error, CustomStringConvertible, Sendable {
     case .unknownModel(let name, let close):
       "unknown model '\(name)'" + (close.isEmpty ? "" : "; did you mean \(close.joined(separator: ", "))?")
         + " (zoo-eval --list shows all)"
+    case .unrecognized(let path): "\(path): does not say which network it is, and looks like none of the zoo's"
     case .boxNotFound(let name, let places):
       "the weights of \(name) that come with this package are not found: looked for \(places.joined(separator: ", "))"
     }

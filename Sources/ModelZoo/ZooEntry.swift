@@ -15,8 +15,19 @@ public struct ZooEntry: Sendable {
   /// Where `publishedTop1` stands.
   public var source: String? { publishedTop1 == nil ? nil : published.first?.source }
 
+  /// An entry.
+  public init(
+    name: String, configuration: NetworkConfiguration, published: [PublishedFigures] = [], checkpointURL: String? = nil
+  ) {
+    (self.name, self.configuration, self.published) = (name, configuration, published)
+    self.checkpointURL = checkpointURL
+  }
+
+  /// Where a file with this identifier is.
+  static func driveURL(_ identifier: String) -> String { "https://drive.google.com/file/d/\(identifier)" }
+
   /// Counts of the network as it runs here.
-  public var counts: NetworkCounts { NetworkCounts(configuration) }
+  public var counts: NetworkCounts { NetworkCounts(AnyNetwork<Float>(configuration)) }
 }
 
 /// What a publication says of a network. Accuracies on ImageNet-1k val, single centre crop of 224, in percent.
@@ -42,31 +53,9 @@ public struct NetworkCounts: Sendable, Equatable {
   /// Multiply-adds of convolutions and classifier for one image.
   public let multiplyAdds: Int
 
-  /// Counts for images of the network's own size, or of `imageSize`; nothing is computed.
-  public init(_ configuration: NetworkConfiguration, imageSize: Int? = nil) {
-    let network = ResNet<Float>(configuration)
-    let size = imageSize ?? configuration.imageSize
+  /// Counts for images of the network's own size; nothing is computed.
+  public init(_ network: some Network) {
     parameters = network.parameterCount
-    multiplyAdds = network.trace(input: [1, configuration.inputChannels, size, size]).multiplyAdds
-  }
-}
-
-extension NetworkConfiguration {
-  /// Height and width of the images a network is made for: 224, for the CIFAR family 32, and 28 for one channel
-  /// (Fashion-MNIST).
-  public var imageSize: Int {
-    switch family {
-    case .imageNet: 224
-    case .cifar: inputChannels == 1 ? 28 : 32
-    }
-  }
-
-  /// The name of the zoo entry with this structure; class count and channels are not part of it.
-  public var name: String {
-    var name = head == .gap ? "resnet\(depth)" : "resnet\(depth)-\(head.rawValue)"
-    if flavour == .mindspore { name += ".mindspore" }
-    let release = NetworkConfiguration(depth: depth, head: head, flavour: flavour)
-    if head != .gap, dimension != release?.dimension { name += ".d\(dimension)" }
-    return name
+    multiplyAdds = network.trace(input: network.configuration.inputShape).multiplyAdds
   }
 }

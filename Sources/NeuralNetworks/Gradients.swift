@@ -31,16 +31,16 @@ public struct Gradients<Scalar: RealScalar>: Sendable {
   }
 }
 
-/// What a training step yields.
+/// What a function of a module and its differentiation yield.
 public struct StepResult<Scalar: RealScalar>: Sendable {
-  /// The loss.
+  /// The function's value: the loss.
   public let value: Tensor<Scalar>
-  /// The gradients of the loss.
+  /// The gradients of the value.
   public var gradients: Gradients<Scalar>
-  /// New values of buffers: BatchNorm's running statistics.
-  public let updates: [(name: String, tensor: Tensor<Scalar>)]
-  /// Numbers that layers noted: `drop_rate`.
-  public let metrics: [(name: String, value: Double)]
+  /// New values of buffers, for `Module.apply(_:)`.
+  public let updates: [BufferUpdate<Scalar>]
+  /// Numbers that layers noted.
+  public let metrics: [Metric: Double]
 }
 
 /// Why there are no gradients.
@@ -66,41 +66,71 @@ public enum DifferentiationError: Error, CustomStringConvertible {
 ///     Parameters that are for training only may be unused where `isTraining` is false.
 /// - Throws: `DifferentiationError` naming the parameters that the value does not depend on, `NumericalFailure` naming
 ///   the sample of the batch for which a decomposition or an iteration did not converge.
-public func valueWithGradients<Network: Module>(
-  of module: Network, isTraining: Bool = true, random: RandomStream = RandomStream(seed: 0, name: "tape"),
-  allowsUnused: Bool = false, _ function: (Network) throws -> Tensor<Network.Scalar>
-) throws -> StepResult<Network.Scalar> {
-  let tape = Tape<Network.Scalar>(.differentiating(isTraining: isTraining), random: random)
-  var recorded = module
-  var (names, leaves, optional) = ([String](), [Tensor<Network.Scalar>](), Set<String>())
-  recorded.forEachTensor { description, tensor in
-    let isLearned = description.role != .buffer
-    tensor = tape.leaf(tensor, name: description.name, needsGradient: isLearned)
-    guard isLearned else { return }
-    names.append(description.name)
-    leaves.append(tensor)
-    if description.role == .trainingParameter && !isTraining { optional.insert(description.name) }
-  }
-  let (value, updates, metrics, found) = try checkingNumerics {
-    let value = try function(recorded)
+public func valueWithGradients<Model: Module>(
+  of module: Model, isTraining: Bool = true, random: RandomStream = RandomStream(seed: 0, name: "tape"),
+  allowsUnused: Bool = false, _ function: (Model) throws -> Tensor<Model.Scalar>
+) throws -> StepResult<Model.Scalar> {
+  try valueWithGradients(of: module, isTraining: isTraining, random: random, allowsUnused: allowsUnused) {
+    (try function($0), [])
+  }.result
+}
+
+/// The same of a function that makes other tensors on the way, such as logits, which come back without their history.
+public func valueWithGradients<Model: Module>(
+  of module: Model, isTraining: Bool = true, random: RandomStream = RandomStream(seed: 0, name: "tape"),
+  allowsUnused: Bool = false, _ function: (Model) throws -> (value: Tensor<Model.Scalar>, auxiliary: [Tensor<Model.Scalar>])
+) throws -> (result: StepResult<Model.Scalar>, auxiliary: [Tensor<Model.Scalar>]) {
+  let tape = Tape<Model.Scalar>(.differentiating(isTraining: isTraining), random: random)
+  let (recorded, parameters) = module.recorded(on: tape)
+  let (value, auxiliary, updates, metrics, found) = try checkingNumerics {
+    let (value, auxiliary) = try function(recorded)
     let (updates, metrics) = (tape.notedUpdates, tape.notedMetrics)
-    return (value, updates, metrics, tape.gradients(of: value, withRespectTo: leaves.map { tape.index(of: $0) }))
+    let found = tape.gradients(of: value, withRespectTo: parameters.map { tape.index(of: $0.tensor) })
+    return (value.detached, auxiliary.map(\.detached), updates, metrics, found)
   }
-  let unused = zip(names, found).filter { $1 == nil && !optional.contains($0) }.map(\.0)
+  let unused = zip(parameters, found).filter { parameter, gradient in
+    gradient == nil && (isTraining || parameter.description.role != .trainingParameter)
+  }.map(\.0.description.name)
   guard allowsUnused || unused.isEmpty else { throw DifferentiationError.unusedParameters(unused) }
-  let tensors = zip(found, leaves).map { $0 ?? Tensor($1.shape, repeating: 0) }
-  return StepResult(
-    value: value.detached, gradients: Gradients(names: names, tensors: tensors), updates: updates, metrics: metrics)
+  let tensors = zip(found, parameters).map { $0 ?? Tensor($1.tensor.shape, repeating: 0) }
+  let gradients = Gradients(names: parameters.map(\.description.name), tensors: tensors)
+  return (StepResult(value: value, gradients: gradients, updates: updates, metrics: metrics), auxiliary)
+}
+
+/// The first tensor that is not finite where a function of a module and an input is computed in training, in words; `nil`
+/// where all are.
+package func firstNotFinite<Model: Module>(
+  of module: Model, random: RandomStream, _ input: Tensor<Model.Scalar>,
+  _ function: (Model, Tensor<Model.Scalar>) -> Tensor<Model.Scalar>
+) -> String? {
+  let tape = Tape<Model.Scalar>(.differentiating(isTraining: true), random: random, checksFinite: true)
+  _ = function(module.recorded(on: tape).module, tape.leaf(input, name: "the images"))
+  return tape.firstNotFinite
 }
 
 extension Module {
-  /// Gives tensors new values by name: the `updates` of a step.
-  public mutating func assign(_ values: [(name: String, tensor: Tensor<Scalar>)]) {
-    guard !values.isEmpty else { return }
-    let byName = Dictionary(values.map { ($0.name, $0.tensor) }, uniquingKeysWith: { $1 })
+  /// The module with its tensors on a tape, and the parameters among them.
+  fileprivate func recorded(
+    on tape: Tape<Scalar>
+  ) -> (module: Self, parameters: [(description: TensorDescription, tensor: Tensor<Scalar>)]) {
+    var recorded = self
+    var parameters: [(description: TensorDescription, tensor: Tensor<Scalar>)] = []
+    recorded.forEachTensor { description, tensor in
+      let isLearned = description.role != .buffer
+      tensor = tape.leaf(tensor, name: description.name, needsGradient: isLearned)
+      if isLearned { parameters.append((description, tensor)) }
+    }
+    return (recorded, parameters)
+  }
+
+  /// Gives buffers the values that a step made for them.
+  /// - Precondition: the updates are those of this module.
+  public mutating func apply(_ updates: [BufferUpdate<Scalar>]) {
+    guard !updates.isEmpty else { return }
+    let byName = Dictionary(updates.map { ($0.name, $0.tensor) }, uniquingKeysWith: { $1 })
     forEachTensor { description, tensor in
       guard let value = byName[description.name] else { return }
-      precondition(value.shape == tensor.shape, "\(description.name) is \(tensor.shape), not \(value.shape)")
+      check(value.shape == tensor.shape, "\(description.name) is \(tensor.shape), not \(value.shape)")
       tensor = value
     }
   }

@@ -130,17 +130,17 @@ public struct AdamW<Scalar: RealScalar>: Optimizer {
 }
 
 /// A running mean of a module's tensors, which often evaluates better than the module (Polyak averaging).
-public struct ExponentialMovingAverage<Network: Module>: Sendable {
+public struct ExponentialMovingAverage<Model: Module>: Sendable {
   /// The share of the old mean in the new.
   public var decay: Double
   /// The mean: a module of its own.
-  public private(set) var module: Network
+  public private(set) var module: Model
 
   /// A mean that begins with `module`'s tensors.
-  public init(of module: Network, decay: Double) { (self.decay, self.module) = (decay, module) }
+  public init(of module: Model, decay: Double) { (self.decay, self.module) = (decay, module) }
 
   /// Moves the mean towards `other`: parameters and running statistics.
-  public mutating func update(with other: Network) {
+  public mutating func update(with other: Model) {
     let values = other.tensors.map(\.tensor)
     var next = 0
     module.forEachTensor { _, mean in
@@ -150,7 +150,7 @@ public struct ExponentialMovingAverage<Network: Module>: Sendable {
         guard let y = scalars.baseAddress else { return }
         let x = value.pointer
         forPrecision(
-          of: Network.Scalar.self, float: { covpool_blend_f32(x.float, Float(decay), y.float, scalars.count) },
+          of: Model.Scalar.self, float: { covpool_blend_f32(x.float, Float(decay), y.float, scalars.count) },
           double: { covpool_blend_f64(x.double, decay, y.double, scalars.count) })
       }
     }

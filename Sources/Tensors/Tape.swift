@@ -47,7 +47,7 @@ public final class Tape<Scalar: RealScalar>: Sendable {
     var values: [Value] = []
     var steps: [Step] = []
     var updates: [(leaf: Int, tensor: Tensor<Scalar>)] = []
-    var metrics: [(name: String, value: Double)] = []
+    var metrics: [Metric: Double] = [:]
     var isSpent = false
     var firstNotFinite: String?
   }
@@ -112,16 +112,18 @@ public final class Tape<Scalar: RealScalar>: Sendable {
     state.withLock { $0.updates.append((index, newValue.detached)) }
   }
 
-  /// What `note` was told, by the leaves' names.
-  package var notedUpdates: [(name: String, tensor: Tensor<Scalar>)] {
-    state.withLock { state in state.updates.map { (state.values[$0.leaf].name ?? "", $0.tensor) } }
+  /// What `note(_:for:)` was told, by the leaves' names.
+  package var notedUpdates: [BufferUpdate<Scalar>] {
+    state.withLock { state in
+      state.updates.map { BufferUpdate(name: state.values[$0.leaf].name ?? "", tensor: $0.tensor) }
+    }
   }
 
   /// Notes a number that says how training goes: DropCov's drop rate.
-  public func note(metric name: String, _ value: Double) { state.withLock { $0.metrics.append((name, value)) } }
+  public func note(_ metric: Metric, _ value: Double) { state.withLock { $0.metrics[metric] = value } }
 
-  /// What `note(metric:_:)` was told.
-  package var notedMetrics: [(name: String, value: Double)] { state.withLock { $0.metrics } }
+  /// The last value of each metric.
+  package var notedMetrics: [Metric: Double] { state.withLock { $0.metrics } }
 
   /// What the operation with this result saved for its pullback.
   /// - Precondition: a gradient passes through the operation, and the tape is not spent.

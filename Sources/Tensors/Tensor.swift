@@ -84,6 +84,16 @@ public struct Tensor<Scalar: RealScalar>: Sendable {
     }
   }
 
+  /// Calls `body` with one row of a matrix.
+  package func withRow<Result>(
+    _ row: Int, _ body: (UnsafeBufferPointer<Scalar>) throws -> Result
+  ) rethrows -> Result {
+    let columns = shape[1]
+    return try withUnsafeScalars {
+      try body(UnsafeBufferPointer(rebasing: $0[row * columns..<(row + 1) * columns]))
+    }
+  }
+
   /// Calls `body` with the scalars for writing, after a copy if the memory is shared. The result is a new value: it is
   /// not part of a tape.
   public mutating func withUnsafeMutableScalars<Result>(

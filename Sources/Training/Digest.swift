@@ -24,7 +24,7 @@ package struct Digest {
   package init() {}
 
   /// Of all tensors of a network.
-  static func of(_ network: ResNet<Float>) -> String {
+  static func of(_ network: AnyNetwork<Float>) -> String {
     var digest = Digest()
     for (_, tensor) in network.tensors { digest.add(tensor) }
     return digest.text

@@ -62,7 +62,7 @@ final class RunDirectory {
 
   /// Writes a checkpoint: first the state under a new name, then the weights that name it; then the old state goes.
   func save(
-    _ network: ResNet<Float>, state: [(name: String, tensor: Tensor<Float>)], progress: TrainingProgress
+    _ network: AnyNetwork<Float>, state: [(name: String, tensor: Tensor<Float>)], progress: TrainingProgress
   ) throws {
     try checkIsHeld()
     var progress = progress
@@ -78,7 +78,7 @@ final class RunDirectory {
     currentState = name
   }
 
-  func saveBest(_ network: ResNet<Float>, progress: TrainingProgress) throws {
+  func saveBest(_ network: AnyNetwork<Float>, progress: TrainingProgress) throws {
     try checkIsHeld()
     try writeSafetensors(
       network.namedTensors, metadata: Self.metadata(network, progress), to: best, tag: progress.run)
@@ -118,25 +118,13 @@ final class RunDirectory {
   }
 
   /// What names of tensors cannot say.
-  static func metadata(_ network: ResNet<Float>, _ progress: TrainingProgress) -> [String: String] {
-    let (configuration, transform) = (network.configuration, network.configuration.transform)
-    func list(_ values: [Float]) -> String { "[" + values.map { "\($0)" }.joined(separator: ", ") + "]" }
-    var metadata = [
-      "model": configuration.name, "flavour": configuration.flavour.rawValue, "head": configuration.head.rawValue,
-      "d": "\(configuration.dimension)", "classes": "\(configuration.classes)",
-      "input_channels": "\(configuration.inputChannels)", "input_size": "\(configuration.imageSize)",
-      "mean": list(transform.mean), "std": list(transform.deviation), "epoch": "\(progress.epoch)",
-      "step": "\(progress.step)", "seed": "\(progress.settings.seed)", "recipe": progress.settings.recipe.name,
-      runKey: progress.run,
-    ]
-    metadata["normalization"] = configuration.normalization?.description
-    if case .newtonSchulz(let operation, _) = configuration.normalization {
-      metadata["iterations"] = "\(operation.iterations)"
-      metadata["scaling"] = operation.scaling.rawValue
-    }
-    if let names = progress.classNames, let json = try? JSONEncoder().encode(names) {
-      metadata["class_names"] = String(decoding: json, as: UTF8.self)
-    }
+  static func metadata(_ network: AnyNetwork<Float>, _ progress: TrainingProgress) -> [String: String] {
+    var metadata = network.configuration.metadata(classNames: progress.classNames)
+    metadata["epoch"] = "\(progress.epoch)"
+    metadata["step"] = "\(progress.step)"
+    metadata["seed"] = "\(progress.settings.seed)"
+    metadata["recipe"] = progress.settings.recipe.name
+    metadata[runKey] = progress.run
     if progress.step == 0, let record = progress.records.last, let top1 = record.validationTop1 {
       metadata["validation_top1"] = "\(top1)"
     }
@@ -184,9 +172,4 @@ final class RunDirectory {
       throw TrainingError.cannotWrite(path, "the directory or its lock was replaced since the run began")
     }
   }
-}
-
-extension Module where Scalar == Float {
-  /// All tensors by name, in PyTorch's order.
-  var namedTensors: [(name: String, tensor: Tensor<Float>)] { tensors.map { ($0.description.name, $0.tensor) } }
 }

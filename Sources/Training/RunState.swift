@@ -6,8 +6,8 @@ import ModelZoo
 /// place, its shape and its values, before anything is made of them.
 struct RunState {
   let progress: TrainingProgress
-  private(set) var network: ResNet<Float>
-  private(set) var average: ResNet<Float>?
+  private(set) var network: AnyNetwork<Float>
+  private(set) var average: AnyNetwork<Float>?
   private(set) var optimizer: [String: Tensor<Float>] = [:]
 
   private let path: String
@@ -23,7 +23,7 @@ struct RunState {
       throw TrainingError.notResumable(weights.path, "it is of another run than \(state.path)")
     }
     try Self.check(progress.configuration, weights, path)
-    network = ResNet<Float>(progress.configuration)
+    network = AnyNetwork<Float>(progress.configuration)
     try Self.fill(&network, from: weights, prefix: "")
     try readState(state)
     // Whatever is in range by itself must still be what was written together.
@@ -70,8 +70,8 @@ struct RunState {
     do { entry = try Zoo.entry(named: settings.model) } catch { throw TrainingError.notResumable(path, "\(error)") }
     let (own, named) = (progress.configuration, entry.configuration)
     try check(
-      (own.family, own.depth, own.head) == (named.family, named.depth, named.head), "configuration", own.name,
-      settings.model)
+      own.backbone == named.backbone && (own.covariance == nil) == (named.covariance == nil), "configuration",
+      own.backbone, settings.model)
     try check(
       progress.run.wholeMatch(of: /[0-9a-f]{16}/) != nil, "run", "'\(progress.run.prefix(40))'", "16 hex digits")
     let limits = TrainingLimits.self
@@ -131,20 +131,22 @@ struct RunState {
     func extent(_ tensor: String, _ axis: Int, rank: Int) -> Int? {
       tensors[tensor].flatMap { $0.shape.rank == rank ? $0.shape[axis] : nil }
     }
-    let classifier = extent("fc.weight", 0, rank: 2) ?? extent("linear.weight", 0, rank: 2)
-    try check("classes", configuration.classes, classifier)
-    try check("inputChannels", configuration.inputChannels, extent("conv1.weight", 1, rank: 4))
-    let dimension = configuration.head == .gap ? 0 : extent("layer_reduce.weight", 0, rank: 4)
-    try check("dimension", configuration.dimension, dimension)
-    guard (configuration.normalization == nil) == (configuration.head == .gap),
-      configuration.head == .gap || TrainingLimits.dimension.contains(configuration.dimension),
-      configuration.inputChannels == 1 || configuration.inputChannels == 3, configuration.classes >= 1,
-      configuration.flavour == .pytorch || configuration.family == .imageNet
+    let (names, stem) = (configuration.architecture.headNames(configuration), configuration.architecture.marks[0])
+    try check("classes", configuration.classes, extent(names.classifier + ".weight", 0, rank: 2))
+    try check("inputChannels", configuration.inputChannels, extent(stem, 1, rank: 4))
+    if let covariance = configuration.covariance {
+      try check("dimension", covariance.dimension, extent(names.reduction + ".weight", 0, rank: 4))
+    }
+    let sizes = 1...4096
+    guard CovarianceHead.dimensions.contains(configuration.covariance?.dimension ?? 1), configuration.classes >= 1,
+      configuration.architecture.release(configuration.backbone, flavour: configuration.flavour) != nil,
+      configuration.input.isUsable, configuration.input.resize.isWithin(sizes),
+      sizes.contains(configuration.input.crop ?? 1)
     else { throw TrainingError.notResumable(path, "its configuration is that of no network of the zoo") }
   }
 
   /// Takes every tensor of a network from a file that may hold no others with this prefix.
-  private static func fill(_ network: inout ResNet<Float>, from checkpoint: Checkpoint, prefix: String) throws {
+  private static func fill(_ network: inout AnyNetwork<Float>, from checkpoint: Checkpoint, prefix: String) throws {
     func refusal(_ reason: String) -> TrainingError { .notResumable(checkpoint.path, reason) }
     var unused = Set(checkpoint.names.filter { $0.hasPrefix(prefix) })
     var failure: (any Error)?
@@ -179,7 +181,7 @@ struct RunState {
       average = mean
     }
     let prefix = "optimizer."
-    var expected = progress.hasLearned ? Trainer.optimizer(recipe).stateShapes(for: network) : [:]
+    var expected = progress.hasLearned ? recipe.newOptimizer().stateShapes(for: network) : [:]
     for name in state.names where !(average != nil && name.hasPrefix("average.")) {
       let key = String(name.dropFirst(prefix.count))
       guard name.hasPrefix(prefix), let shape = expected.removeValue(forKey: key), let stored = state.tensors[name]

@@ -1,26 +1,13 @@
 import Foundation
 @_exported import ModelZoo
 
-/// Trains a network: steps, validation, checkpoints.
+/// A run of training: the loop, validation, and a directory of checkpoints and logs.
 ///
-/// Everything is a function of the settings and the number of threads: order and augmentation of (seed, epoch, image), what
-/// layers drop of (seed, step). So a run that was interrupted anywhere goes on to the same bits.
+/// Everything is a function of the settings and the number of threads, so a run that was interrupted anywhere goes on to
+/// the same bits.
 public final class Trainer {
   /// What a step came to.
-  public struct StepReport: Sendable {
-    /// From 1.
-    public var epoch: Int
-    /// Images of the epoch that are done, and all.
-    public var images, totalImages: Int
-    /// Images since training began or resumed in this epoch, and the time for them.
-    public var timedImages: Int
-    public var seconds: Double
-    /// Means over the epoch so far.
-    public var loss, top1: Double
-    public var learningRate: Double
-    /// Images that could not be read.
-    public var failures: [(path: String, reason: String)]
-  }
+  public typealias StepReport = TrainingLoop<AnyNetwork<Float>>.StepReport
 
   /// How a run ended.
   public enum Ending: Sendable {
@@ -30,7 +17,8 @@ public final class Trainer {
     case stopped
   }
 
-  public private(set) var network: ResNet<Float>
+  /// The network as it is now.
+  public var network: AnyNetwork<Float> { loop.model }
   /// Rows of the log so far.
   public var records: [EpochRecord] { progress.records }
   /// The epoch with the best validation accuracy, and the accuracy in percent.
@@ -40,16 +28,16 @@ public final class Trainer {
   /// Seconds after which a checkpoint is saved within an epoch.
   public var saveInterval = 60.0
   /// Whether epochs or steps are already done.
-  public var isResumed: Bool { progress.epoch > 0 || progress.step > 0 }
+  public var isResumed: Bool { loop.epoch > 0 || loop.step > 0 }
   /// Complete epochs, and steps of the one that is not.
-  public var position: (epoch: Int, step: Int) { (progress.epoch, progress.step) }
+  public var position: (epoch: Int, step: Int) { (loop.epoch, loop.step) }
 
   /// What the user should know before training goes on.
   public private(set) var warnings: [String] = []
 
+  /// What was settled before and what the epochs came to; where the run stands is the loop's.
   private var progress: TrainingProgress
-  private var optimizer: any Optimizer<Float>
-  private var average: ExponentialMovingAverage<ResNet<Float>>?
+  private var loop: TrainingLoop<AnyNetwork<Float>>
   private let directoryPath: String
   /// Held until the run ends, so that no other writes there.
   private var directory: RunDirectory?
@@ -64,12 +52,7 @@ public final class Trainer {
   public convenience init(_ settings: TrainingSettings, output path: String) throws {
     try settings.recipe.validate()
     var configuration = try Zoo.entry(named: settings.model).configuration
-    if let normalization = settings.normalization {
-      guard configuration.head != .gap else {
-        throw TrainingError.otherSettings("\(settings.model) has no covariance head to normalize by \(normalization)")
-      }
-      configuration.normalization = normalization
-    }
+    try settings.adjust(&configuration)
     if RunDirectory.hasCheckpoint(path) {
       // Where the run that is there is going on, that is what is said.
       _ = try RunDirectory(claiming: path, for: settings.model)
@@ -78,12 +61,12 @@ public final class Trainer {
     let data = try TrainingData(settings)
     let classes = data.classes
     try data.check(classes: classes)
-    let channels = configuration.family == .cifar && data.isGrey ? 1 : 3
-    var network: ResNet<Float>
+    let channels = configuration.isSmall && data.isGrey ? 1 : 3
+    var network: AnyNetwork<Float>
     var warnings = data.warnings
     if let path = settings.finetune {
-      let found = try ResNet<Float>.finetuned(
-        configuration, from: path, classes: classes, seed: settings.seed, normalization: settings.normalization)
+      let found = try AnyNetwork<Float>.finetuned(
+        configuration, from: path, classes: classes, seed: settings.seed, adjust: settings.adjust)
       network = found.network
       warnings += found.report.warnings
       if found.replacesClassifier {
@@ -94,8 +77,9 @@ public final class Trainer {
           "\(settings.data): images of \(channels) channels; \(path) is for \(network.configuration.inputChannels)")
       }
     } else {
-      (configuration.classes, configuration.inputChannels) = (classes, channels)
-      network = ResNet<Float>(configuration)
+      configuration.classes = classes
+      configuration.input = configuration.architecture.input(configuration.backbone, channels: channels)
+      network = AnyNetwork(configuration)
       network.initialize(seed: settings.seed)
     }
     // Only now, so that a mistake in the above leaves no directory behind.
@@ -147,32 +131,20 @@ public final class Trainer {
           + "in the last bits from that of an uninterrupted run")
     }
     self.init(state.network, progress, directory, data)
+    (loop.epoch, loop.step, loop.sums) = (progress.epoch, progress.step, progress.sums)
     if let mean = state.average {
-      average = ExponentialMovingAverage(of: mean, decay: asked.recipe.averageDecay ?? 0)
+      loop.average = ExponentialMovingAverage(of: mean, decay: asked.recipe.averageDecay ?? 0)
     }
-    optimizer.state = state.optimizer
+    loop.optimizer.state = state.optimizer
     self.warnings = data.warnings + warnings
   }
 
   private init(
-    _ network: ResNet<Float>, _ progress: TrainingProgress, _ directory: RunDirectory, _ data: TrainingData
+    _ network: AnyNetwork<Float>, _ progress: TrainingProgress, _ directory: RunDirectory, _ data: TrainingData
   ) {
-    (self.network, self.progress, self.directory, self.data) = (network, progress, directory, data)
+    (self.progress, self.directory, self.data) = (progress, directory, data)
+    loop = TrainingLoop(network, recipe: progress.settings.recipe, seed: progress.settings.seed)
     directoryPath = directory.path
-    let recipe = progress.settings.recipe
-    optimizer = Self.optimizer(recipe)
-    average = recipe.averageDecay.map { ExponentialMovingAverage(of: network, decay: $0) }
-    keepFreedMemory()
-  }
-
-  /// A recipe's optimiser before its first step.
-  static func optimizer(_ recipe: Recipe) -> any Optimizer<Float> {
-    switch recipe.optimizer {
-    case .sgd:
-      SGD<Float>(
-        momentum: recipe.momentum, weightDecay: recipe.weightDecay, isNesterov: recipe.nesterov, groups: recipe.groups)
-    case .adamw: AdamW<Float>(weightDecay: recipe.weightDecay, groups: recipe.groups)
-    }
   }
 
   /// Trains until all epochs are done or `shouldStop` says so, asked after each step and while validating; then the
@@ -188,7 +160,7 @@ public final class Trainer {
     defer { self.directory = nil }
     try checkMemory()
     lastSave = ContinuousClock.now
-    while progress.epoch < settings.recipe.epochs {
+    while loop.epoch < settings.recipe.epochs {
       let isWhole = try trainEpoch(directory, onStep: onStep, shouldStop: shouldStop)
       // Before validating too, which may take long.
       try save(directory)
@@ -205,9 +177,7 @@ public final class Trainer {
   /// Asks whether there is memory for a step: for what convolutions and normalisations keep until the way back, which is the
   /// larger part of it.
   private func checkMemory() throws(MemoryError) {
-    let configuration = network.configuration
-    let trace = network.trace(
-      input: [1, configuration.inputChannels, configuration.imageSize, configuration.imageSize])
+    let trace = network.trace(input: network.configuration.inputShape)
     let kept = trace.steps.filter { $0.inputs.contains { trace.values[$0].tensor != nil } }
       .reduce(0) { $0 + trace.values[$1.inputs[0]].shape.scalarCount }
     let batch = min(settings.recipe.batchSize, data.training.count)
@@ -220,88 +190,10 @@ public final class Trainer {
   private func trainEpoch(
     _ directory: RunDirectory, onStep: (StepReport) -> Void, shouldStop: () -> Bool
   ) throws -> Bool {
-    let (recipe, epoch) = (settings.recipe, progress.epoch)
-    let count = data.training.count
-    let order = RandomStream(seed: settings.seed, name: "order \(epoch)").generatedPermutation(of: count)
-    let steps = (count - 1) / recipe.batchSize + 1
-    let transform = TrainingTransform(
-      network.configuration.transform, recipe.augmentation, seed: settings.seed, epoch: epoch)
-    let loader = DataLoader(
-      dataset: data.training, transform: transform, batchSize: recipe.batchSize,
-      indices: Array(order.dropFirst(progress.step * recipe.batchSize)), workers: WorkerPool.shared.width)
-    var timed = 0
-    var start = ContinuousClock.now
-    while let batch = loader.next() {
-      let labels = batch.labels.compactMap { $0 }
-      let rate = recipe.learningRate(at: Double(epoch) + Double(progress.step) / Double(steps))
-      if !labels.isEmpty { try step(batch.images, labels, rate) }
-      progress.step += 1
-      timed += labels.count
-      let now = ContinuousClock.now
-      progress.sums.seconds += (now - start) / .seconds(1)
-      start = now
-      let sums = progress.sums
-      onStep(
-        StepReport(
-          epoch: epoch + 1, images: min(progress.step * recipe.batchSize, count), totalImages: count,
-          timedImages: sums.images, seconds: sums.seconds, loss: sums.loss / Double(max(sums.images, 1)),
-          top1: 100 * Double(sums.correct) / Double(max(sums.images, 1)), learningRate: rate,
-          failures: batch.failures))
-      if progress.step < steps {
-        if shouldStop() { return false }
-        if (ContinuousClock.now - lastSave) / .seconds(1) >= saveInterval { try save(directory) }
-      }
-    }
-    guard progress.sums.images > 0 else {
-      throw TrainingError.data("\(settings.data): none of the \(count) images could be read")
-    }
-    return true
-  }
-
-  private func step(_ images: Tensor<Float>, _ labels: [Int], _ rate: Double) throws {
-    let recipe = settings.recipe
-    let random = RandomStream(seed: settings.seed, name: "step \(progress.epoch) \(progress.step)")
-    var logits: Tensor<Float>?
-    let loss = SoftmaxCrossEntropy(labels: labels, labelSmoothing: recipe.labelSmoothing)
-    var result = try valueWithGradients(of: network, random: random) { network in
-      let output = network(images)
-      logits = output.detached
-      return loss.applied(to: output)
-    }
-    let value = Double(result.value.item)
-    guard value.isFinite, result.gradients.norm.isFinite else {
-      throw notFinite(images, loss, random, result.gradients)
-    }
-    if let limit = recipe.clipNorm { result.gradients.clip(norm: limit) }
-    optimizer.step(&network, result.gradients, learningRate: rate)
-    network.assign(result.updates)
-    average?.update(with: network)
-    progress.sums.images += labels.count
-    progress.sums.batches += 1
-    progress.sums.loss += value * Double(labels.count)
-    progress.sums.correct += logits.map { correct($0, labels) } ?? 0
-    progress.sums.dropRate += result.metrics.last { $0.name == "drop_rate" }?.value ?? 0
-  }
-
-  /// Goes through the step once more to find the first tensor that is not finite.
-  private func notFinite(
-    _ images: Tensor<Float>, _ loss: SoftmaxCrossEntropy, _ random: RandomStream, _ gradients: Gradients<Float>
-  ) -> TrainingError {
-    let tape = Tape<Float>(.differentiating(isTraining: true), random: random, checksFinite: true)
-    var recorded = network
-    recorded.forEachTensor { $1 = tape.leaf($1, name: $0.name, needsGradient: $0.role != .buffer) }
-    _ = loss.applied(to: recorded(tape.leaf(images, name: "the images")))
-    let gradient = zip(gradients.names, gradients.tensors).first { !$1.isFinite }.map { "the gradient of \($0.0)" }
-    return .notFinite(
-      epoch: progress.epoch + 1, step: progress.step + 1, tensor: tape.firstNotFinite ?? gradient ?? "the loss")
-  }
-
-  private func correct(_ logits: Tensor<Float>, _ labels: [Int]) -> Int {
-    let classes = logits.shape[1]
-    return logits.withUnsafeScalars { scores in
-      labels.enumerated().count { row, label in
-        topK(UnsafeBufferPointer(rebasing: scores[row * classes..<(row + 1) * classes]), 1).first?.index == label
-      }
+    try loop.trainEpoch(on: data.training, transform: network.configuration.input, onStep: onStep) { loop in
+      if shouldStop() { return true }
+      if (ContinuousClock.now - lastSave) / .seconds(1) >= saveInterval { try save(directory, loop) }
+      return false
     }
   }
 
@@ -309,8 +201,7 @@ public final class Trainer {
   private func finishEpoch(
     _ directory: RunDirectory, _ onFailures: ([(path: String, reason: String)]) -> Void, _ shouldStop: () -> Bool
   ) throws -> EpochRecord? {
-    let sums = progress.sums
-    let evaluated = average?.module ?? network
+    let (sums, evaluated) = (loop.sums, loop.evaluated)
     var metrics: ClassificationMetrics?
     if let validation = data.validation {
       let evaluation = Evaluation(batchSize: 64)
@@ -329,42 +220,37 @@ public final class Trainer {
       }
       guard metrics?.loss.isFinite == true else { throw notFinite("the validation loss") }
     }
-    let isDropping = network.configuration.head == .dropcov
+    let isDropping = network.configuration.normalization?.normalizer is DropCov
     let record = EpochRecord(
-      epoch: progress.epoch + 1,
-      learningRate: settings.recipe.learningRate(at: (Double(progress.epoch) + 1).nextDown),
+      epoch: loop.epoch + 1, learningRate: settings.recipe.learningRate(at: (Double(loop.epoch) + 1).nextDown),
       trainLoss: sums.loss / Double(sums.images), trainTop1: 100 * Double(sums.correct) / Double(sums.images),
       validationLoss: metrics?.loss, validationTop1: metrics?.top1, validationTop5: metrics?.top5,
       dropRate: isDropping ? sums.dropRate / Double(max(sums.batches, 1)) : nil, seconds: sums.seconds,
       imagesPerSecond: Double(sums.images) / max(sums.seconds, 1e-9))
     progress.records.append(record)
-    progress.epoch += 1
-    (progress.step, progress.sums) = (0, EpochSums())
+    loop.finishEpoch()
     if progress.best?.epoch == record.epoch || data.validation == nil {
-      try directory.saveBest(evaluated, progress: progress)
+      try directory.saveBest(evaluated, progress: progress.standing(at: loop))
     }
     try save(directory)
     try directory.write(log: progress.records, run: progress.run)
     return record
   }
 
-  private func save(_ directory: RunDirectory) throws {
-    var state = optimizer.state.sorted { $0.key < $1.key }.map { (name: "optimizer.\($0.key)", tensor: $0.value) }
-    state += average?.module.namedTensors.map { ("average.\($0.name)", $0.tensor) } ?? []
+  private func save(_ directory: RunDirectory) throws { try save(directory, loop) }
+
+  private func save(_ directory: RunDirectory, _ loop: borrowing TrainingLoop<AnyNetwork<Float>>) throws {
+    var state = loop.optimizer.state.sorted { $0.key < $1.key }.map { (name: "optimizer.\($0.key)", tensor: $0.value) }
+    state += loop.average?.module.namedTensors.map { ("average.\($0.name)", $0.tensor) } ?? []
     // A step can make weights that only the next would find fault with.
-    if let bad = (network.namedTensors + state).first(where: { !$0.tensor.isFinite }) { throw notFinite(bad.name) }
-    try directory.save(network, state: state, progress: progress)
+    if let bad = (loop.model.namedTensors + state).first(where: { !$0.tensor.isFinite }) {
+      throw TrainingError.notFinite(epoch: loop.epoch + 1, step: loop.step, tensor: bad.name)
+    }
+    try directory.save(loop.model, state: state, progress: progress.standing(at: loop))
     lastSave = ContinuousClock.now
   }
 
   private func notFinite(_ tensor: String) -> TrainingError {
-    .notFinite(epoch: progress.epoch + 1, step: progress.step, tensor: tensor)
-  }
-}
-
-extension RandomStream {
-  fileprivate func generatedPermutation(of count: Int) -> [Int] {
-    var generator = self.generator
-    return generator.permutation(of: count)
+    .notFinite(epoch: loop.epoch + 1, step: loop.step, tensor: tensor)
   }
 }

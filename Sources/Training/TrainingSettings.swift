@@ -26,6 +26,16 @@ public struct TrainingSettings: Equatable, Sendable, Codable {
     (self.finetune, self.limit) = (finetune, limit)
   }
 
+  /// Makes a network's configuration what is asked for.
+  /// - Throws: `TrainingError.otherSettings` where that is impossible.
+  func adjust(_ configuration: inout NetworkConfiguration) throws {
+    guard let normalization else { return }
+    guard configuration.covariance != nil else {
+      throw TrainingError.otherSettings("\(model) has no covariance head to normalize by \(normalization)")
+    }
+    configuration.covariance?.normalization = normalization
+  }
+
   /// In which fields these are not those that the run in `directory` began with.
   func difference(from old: TrainingSettings, _ directory: String) -> String {
     func fields(_ settings: TrainingSettings) -> [String: String] {
@@ -68,7 +78,7 @@ struct EpochSums: Equatable, Sendable, Codable {
 /// Where a run is, beside its tensors.
 struct TrainingProgress: Equatable, Sendable, Codable {
   /// What this version writes and reads.
-  static let currentFormat = 2
+  static let currentFormat = 3
 
   var format = currentFormat
   /// Which run this is: 16 hexadecimal digits that were drawn when it began.
@@ -99,6 +109,13 @@ struct TrainingProgress: Equatable, Sendable, Codable {
 
   /// Whether a step has moved the weights yet.
   var hasLearned: Bool { epoch > 0 || sums.images > 0 }
+
+  /// The same where the loop stands now.
+  func standing(at loop: borrowing TrainingLoop<AnyNetwork<Float>>) -> TrainingProgress {
+    var progress = self
+    (progress.epoch, progress.step, progress.sums) = (loop.epoch, loop.step, loop.sums)
+    return progress
+  }
 
   /// The best validation accuracy so far, and its epoch.
   var best: (epoch: Int, top1: Double)? {

@@ -1,11 +1,16 @@
+import Tensors
+
 /// What a network's input asks of an image: resize, centre crop, normalisation.
-public struct EvaluationTransform: Sendable, Equatable {
+public struct EvaluationTransform: Sendable, Hashable, Codable {
   /// How an image is brought to size before the crop.
-  public enum Resize: Sendable, Equatable {
+  public enum Resize: Sendable, Hashable, Codable {
     /// The shorter side to this length, the longer in proportion, rounded down: torchvision's `Resize(n)`.
     case shorterSide(Int)
     /// To exactly this width and height, unless it has them.
     case exact(width: Int, height: Int)
+
+    /// Whether both sides are given.
+    public var isExact: Bool { if case .exact = self { true } else { false } }
   }
 
   /// How the image is brought to size.
@@ -19,13 +24,17 @@ public struct EvaluationTransform: Sendable, Equatable {
 
   /// A transform for as many channels as `mean` has: 3 for RGB, 1 for grey.
   public init(resize: Resize, crop: Int?, mean: [Float], deviation: [Float]) {
-    precondition(
-      (mean.count == 3 || mean.count == 1) && deviation.count == mean.count,
-      "means and deviations of 1 or 3 channels, not \(mean.count) and \(deviation.count)")
-    if case .shorterSide = resize {
-      precondition(crop != nil, "resizing one side needs a crop for inputs of one shape")
-    }
     (self.resize, self.crop, self.mean, self.deviation) = (resize, crop, mean, deviation)
+    check(
+      isUsable,
+      "expected means and deviations of 1 or 3 channels, and a crop where one side is resized; found \(self)")
+  }
+
+  /// Whether numbers fit each other: means and deviations of 1 or 3 channels, and a crop where one side is resized, for
+  /// inputs of one shape.
+  package var isUsable: Bool {
+    (mean.count == 3 || mean.count == 1) && deviation.count == mean.count && (crop != nil || resize.isExact)
+      && (mean + deviation).allSatisfy(\.isFinite) && deviation.allSatisfy { $0 > 0 }
   }
 
   /// As published for 224 px: shorter side to 256, centre crop, ImageNet's mean and deviation.

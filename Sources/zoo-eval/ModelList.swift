@@ -29,7 +29,7 @@ struct ModelList {
       let (counts, configuration) = (entry.counts, entry.configuration)
       return [
         entry.name, "\(configuration.classes)",
-        configuration.head == .gap ? "–" : "\(configuration.dimension)",
+        configuration.covariance.map { "\($0.dimension)" } ?? "–",
         String(format: "%.2f M", Double(counts.parameters) / 1e6),
         String(format: "%.2f G", Double(counts.multiplyAdds) / 1e9),
         entry.publishedTop1.map { String(format: "%.2f", $0) } ?? "–", sources(entry),
@@ -73,7 +73,7 @@ struct ModelList {
     init(_ entry: ZooEntry) { self.entry = entry }
 
     enum Key: String, CodingKey {
-      case model, depth, head, dimension, flavour, classes, imageSize, parameters, macs,
+      case model, backbone, head, dimension, flavour, classes, imageSize, parameters, macs,
         publishedTop1, publishedTop5
       case source, published, checkpoint
     }
@@ -82,9 +82,9 @@ struct ModelList {
       let (configuration, counts) = (entry.configuration, entry.counts)
       var row = encoder.container(keyedBy: Key.self)
       try row.encode(entry.name, forKey: .model)
-      try row.encode(configuration.depth, forKey: .depth)
-      try row.encode(configuration.head, forKey: .head)
-      try row.encode(configuration.head == .gap ? nil : configuration.dimension, forKey: .dimension)
+      try row.encode(configuration.backbone, forKey: .backbone)
+      try row.encode(configuration.headName, forKey: .head)
+      try row.encode(configuration.covariance?.dimension, forKey: .dimension)
       try row.encode(configuration.flavour, forKey: .flavour)
       try row.encode(configuration.classes, forKey: .classes)
       try row.encode(configuration.imageSize, forKey: .imageSize)

@@ -21,7 +21,7 @@ struct ModelReport {
       "\nspeed         " + String(format: "%.1f images/s", speed.imagesPerSecond)
         + ", median of \(speed.batches) batches of \(options.batchSize), network alone, \(threads)")
     try report.line("memory        " + String(format: "%.0f MB at its peak", Output.peakMemoryMB))
-    if classifier.report == nil, classifier.configuration.head == .fastmpn { try squareRootError() }
+    if classifier.report == nil { try squareRootError() }
     let blas = BLASInfo.current
     try report.line("BLAS          \(blas.library) \(blas.version), kernel \(blas.kernel)")
     if classifier.report == nil { try nextSteps(entry) }
@@ -42,10 +42,9 @@ struct ModelReport {
   }
 
   private var images: Tensor<Float> {
-    let configuration = classifier.configuration
+    let shape = classifier.configuration.inputShape
     return RandomStream(seed: 0, name: "images").uniform(
-      [options.batchSize, configuration.inputChannels, configuration.imageSize, configuration.imageSize], low: -2,
-      high: 2)
+      Shape([options.batchSize] + shape.dropFirst()), low: -2, high: 2)
   }
 
   private var threads: String {
@@ -55,12 +54,8 @@ struct ModelReport {
 
   private var title: String {
     let configuration = classifier.configuration
-    let pooling =
-      configuration.head == .gap
-      ? "global average pooling"
-      : "\(configuration.head.title) covariance pooling, d = \(configuration.dimension)"
-    return "ResNet-\(configuration.depth) with \(pooling), \(configuration.classes) classes, "
-      + "\(configuration.imageSize) px, \(configuration.flavour == .pytorch ? "PyTorch" : "MindSpore") flavour"
+    return "\(configuration.title), \(configuration.classes) classes, \(configuration.imageSize) px, "
+      + "\(configuration.flavour == .pytorch ? "PyTorch" : "MindSpore") flavour"
   }
 
   /// Parameters and multiply-adds, beside what was published.
@@ -96,17 +91,15 @@ struct ModelReport {
     return (Double(options.batchSize) / median, times.count, (ContinuousClock.now - start) / .seconds(1))
   }
 
-  /// How far the iterations are from the exact root, on a covariance of this very network.
+  /// How far Newton–Schulz iterations are from the exact root, on a covariance of this very network.
   private func squareRootError() throws {
     let configuration = classifier.configuration
-    var network = ResNet<Float>(configuration)
+    guard let normalizer = configuration.normalization?.normalizer as? RootNormalizer<NewtonSchulz> else { return }
+    let (operation, shape) = (normalizer.root, configuration.inputShape)
+    var network = AnyNetwork<Float>(configuration)
     network.initialize()
-    let shape: Shape = [
-      1, configuration.inputChannels, configuration.imageSize, configuration.imageSize,
-    ]
     let image = RandomStream(seed: 0, name: "image").uniform(shape, low: Float(-2), high: 2)
     let features = try Plan(network.trace(input: shape) { $0.reducedFeatures($1) })(image)
-    guard case .newtonSchulz(let operation, _) = configuration.normalization else { return }
     let iterated = operation.applied(to: Covariance().applied(to: features))
     let exact = CovarianceFunction().applied(to: features)
     let (difference, norm) = zip(iterated.scalars, exact.scalars).reduce((0.0, 0.0)) { sums, pair in
@@ -123,7 +116,7 @@ struct ModelReport {
   private func nextSteps(_ entry: ZooEntry) throws {
     if let url = entry.checkpointURL {
       try report.line("\nThe authors' checkpoint: \(url)")
-    } else if entry.configuration.family == .imageNet {
+    } else if !entry.configuration.isSmall {
       try report.line("\nNo checkpoint of this network is published; your own will do.")
     } else {
       try report.line(

@@ -220,22 +220,12 @@ struct ZooEval: ParsableCommand {
     Output.checkBuild()
     if let warning = BLASInfo.current.warning { Output.warn(warning) }
     try OutputFiles(self).check()
-    if normalization != nil, try Zoo.entry(named: model).configuration.head == .gap {
-      throw UsageError("--normalization is for networks with a covariance head; \(model) has none")
-    }
     let classifier = try Classifier(
-      model, checkpoint: checkpoint, iterations: iterations, normalization: normalization,
-      randomSeed: checkpoint == nil ? 0 : nil, algorithm: algorithm)
-    let makesIterations = if case .newtonSchulz = classifier.configuration.normalization { true } else { false }
-    if iterations != nil, !makesIterations {
-      throw UsageError("--iterations is for Fast-MPN networks; \(model) has no Newton–Schulz iterations")
-    }
+      model, checkpoint: checkpoint, randomSeed: checkpoint == nil ? 0 : nil, algorithm: algorithm
+    ) { try override(&$0, model) }
     let report = Report(self)
     if box != nil { try sayBox(report) }
     for warning in classifier.report?.warnings ?? [] { Output.warn(warning) }
-    if let iterations, classifier.report != nil, iterations != 5 {
-      Output.warn("\(iterations) Newton–Schulz iterations: a network is trained with its own number, usually 5")
-    }
     if !images.isEmpty {
       try ImageClassification(options: self, classifier: classifier, report: report).run()
     } else if let data {
@@ -245,6 +235,24 @@ struct ZooEval: ParsableCommand {
       if box == nil, checkpoint != nil, !explain {
         Output.standardError("note: no accuracy without images: name a directory with --data, or images")
       }
+    }
+  }
+
+  /// What the command line says of the network in place of its own.
+  private func override(_ configuration: inout NetworkConfiguration, _ model: String) throws {
+    if let normalization {
+      guard configuration.covariance != nil else {
+        throw UsageError("--normalization is for networks with a covariance head; \(model) has none")
+      }
+      configuration.covariance?.normalization = normalization
+    }
+    if let iterations {
+      guard let normalizer = configuration.normalization?.normalizer as? RootNormalizer<NewtonSchulz> else {
+        throw UsageError("--iterations is for Fast-MPN networks; \(model) has no Newton–Schulz iterations")
+      }
+      var root = normalizer.root
+      root.iterations = iterations
+      configuration.covariance?.normalization = .newtonSchulz(root, gradient: normalizer.gradient)
     }
   }
 

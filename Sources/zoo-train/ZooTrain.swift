@@ -129,6 +129,8 @@ struct ZooTrain: ParsableCommand {
 
   func run() throws {
     try Resources.useThreads(threads)
+    // Every step takes the memory that the step before gave back.
+    keepFreedMemory()
     StopSignal.listen()
     if let warning = BLASInfo.current.warning { Output.warn(warning) }
     let trainer = try trainer()
@@ -157,7 +159,7 @@ struct ZooTrain: ParsableCommand {
   }
 
   private func newSettings(_ model: String) throws -> TrainingSettings {
-    let isSmall = try Zoo.entry(named: model).configuration.family == .cifar
+    let isSmall = try Zoo.entry(named: model).configuration.isSmall
     let base = try Recipe.find(recipe ?? (isSmall ? "small" : "LRnorm"))
     let directory = data ?? FashionMNIST.directory
     if data == nil, fileKind(directory) == nil {

@@ -22,7 +22,7 @@ import Testing
   ]
 
   private func operation(_ text: String) throws -> [any TensorOperation] {
-    try CovarianceNormalization(text).matrixOperations
+    try CovarianceNormalization(text).normalizer.matrixSteps.map(\.operation)
   }
 
   /// The value and the gradient with respect to the features.
@@ -92,8 +92,12 @@ import Testing
     let normalization = try CovarianceNormalization(name)
     func vector<Scalar: RealScalar>(_ x: Tensor<Scalar>) throws -> Tensor<Scalar> {
       try checkingNumerics {
-        let matrix = normalization.matrixOperations.reduce(x) { $1.applied(to: $0) }
-        return normalization.vectorOperations.reduce(UpperTriangle().applied(to: matrix)) { $1.applied(to: $0) }
+        let normalizer = normalization.normalizer
+        let learned = normalizer.parameters(dimension: 5).map {
+          $0.initializer.values($0.shape, RandomStream(seed: 0, name: $0.name)) as Tensor<Scalar>
+        }
+        let matrix = normalizer.matrixSteps.reduce(x) { $1($0, learned) }
+        return normalizer.vectorSteps.reduce(UpperTriangle().applied(to: matrix)) { $1($0, learned) }
       }
     }
     func check<Scalar: RealScalar>(as _: Scalar.Type) throws {

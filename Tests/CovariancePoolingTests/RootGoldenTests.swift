@@ -36,24 +36,17 @@ private struct RootGoldens: Decodable {
     let d = golden.channels
     let features = Tensor<Scalar>(golden.features.shape, golden.features.scalars.map { Scalar($0) })
     let vector = Tensor<Scalar>([d], unit("vector", count: d).map { Scalar($0) })
-    let ones = Tensor<Scalar>([d * (d + 1) / 2], repeating: 1)
-    let zeros = Tensor<Scalar>([d * (d + 1) / 2], repeating: 0)
-    let normalization = try CovarianceNormalization(golden.name)
+    let normalizer = try CovarianceNormalization(golden.name).normalizer
+    // What a new head would have learned, but svPN's vector, which is the golden's.
+    let initial: [Tensor<Scalar>] = normalizer.parameters(dimension: d).map {
+      $0.initializer.values($0.shape, RandomStream(seed: 0, name: $0.name))
+    }
+    let hasVector = normalizer is LargestSingularValueRoot
     func normalized(_ x: Tensor<Scalar>, _ vector: Tensor<Scalar>) -> Tensor<Scalar> {
-      let matrix = normalization.matrixOperations.reduce(x) { $1.applied(to: $0) }
-      let triangle = UpperTriangle().applied(to: matrix)
-      switch normalization {
-      case .singularValue: return SingularValueNormalization().applied(to: matrix, vector)
-      case .elementwise, .bilinear: return normalization.vectorOperations.reduce(triangle) { $1.applied(to: $0) }
-      case .layerNorm: return LayerNormalization().applied(to: triangle, ones, zeros)
-      case .scale:
-        let unit = normalization.vectorOperations.reduce(triangle) { $1.applied(to: $0) }
-        // The head's learned factor, as it begins.
-        let root = Scalar(Double(d * (d + 1) / 2).squareRoot())
-        return ChannelScale().applied(
-          to: unit.reshaped(to: unit.shape.dimensions + [1]), Tensor(unit.shape, repeating: root))
-      default: return matrix
-      }
+      let learned = hasVector ? [vector] : initial
+      let matrix = normalizer.matrixSteps.reduce(x) { $1($0, learned) }
+      if normalizer.vectorSteps.isEmpty { return matrix }
+      return normalizer.vectorSteps.reduce(UpperTriangle().applied(to: matrix)) { $1($0, learned) }
     }
     func check(_ found: Tensor<Scalar>, _ wanted: [Double], _ what: String) {
       let scale = wanted.map(abs).max() ?? 0

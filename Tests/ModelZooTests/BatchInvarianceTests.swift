@@ -14,12 +14,12 @@ private struct Case: Sendable, CustomTestStringConvertible {
   }
 
   /// The network with random weights.
-  var network: ResNet<Float> {
+  var network: AnyNetwork<Float> {
     get throws {
       var configuration = try Zoo.entry(named: name).configuration
-      if let normalization { configuration.normalization = try CovarianceNormalization(normalization) }
-      if configuration.dimension > 0 { configuration.dimension = dimension }
-      var network = ResNet<Float>(configuration)
+      if let normalization { configuration.covariance?.normalization = try CovarianceNormalization(normalization) }
+      configuration.covariance?.dimension = dimension
+      var network = AnyNetwork<Float>(configuration)
       network.initialize(seed: 3)
       return network
     }

@@ -3,22 +3,15 @@ import Foundation
 import ModelZoo
 import TestSupport
 import Testing
+import ToolTestSupport
 
 /// The repository's parent may hold data that users do not have.
 let sharedData = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
   .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("shared/data")
 
-/// A network small enough to be written in a blink: resnet20 with three classes.
-func smallConfiguration(_ head: Head) -> NetworkConfiguration {
-  var configuration = NetworkConfiguration(depth: 20, head: head)!
-  configuration.classes = 3
-  if head != .gap { configuration.dimension = 8 }
-  return configuration
-}
-
 /// Writes a network's tensors as safetensors after `change` had its way with them.
 func writeNetwork(
-  _ network: ResNet<Float>, metadata: [String: String] = [:],
+  _ network: AnyNetwork<Float>, metadata: [String: String] = [:],
   change: (inout [(name: String, tensor: Tensor<Float>)]) -> Void = { _ in }
 ) throws -> String {
   var tensors = network.tensors.map { (name: $0.description.name, tensor: $0.tensor) }
@@ -29,12 +22,12 @@ func writeNetwork(
 }
 
 @Suite struct CheckpointLoadingTests {
-  @Test(arguments: Head.allCases) func `What is written is loaded, class count and d from the file`(_ head: Head) throws
+  @Test(arguments: PublishedHead.allCases) func `What is written is loaded, class count and d from the file`(_ head: PublishedHead) throws
   {
-    let network = hashFilled(smallConfiguration(head))
+    let network = hashFilled(try smallConfiguration(head))
     let path = try writeNetwork(network)
     defer { try? FileManager.default.removeItem(atPath: path) }
-    let (loaded, report) = try ResNet<Float>.load(NetworkConfiguration(depth: 20, head: head)!, from: path)
+    let (loaded, report) = try AnyNetwork<Float>.load(configuration("resnet20-\(head)"), from: path)
     #expect(loaded.configuration == network.configuration)
     #expect(report.isComplete && report.warnings.isEmpty)
     for (got, want) in zip(loaded.tensors, network.tensors) {
@@ -43,14 +36,12 @@ func writeNetwork(
   }
 
   @Test func `MindSpore's names and flavour come from the file`() throws {
-    for (depth, head) in [(18, Head.dropcov), (50, .gap)] {
-      var configuration = NetworkConfiguration(depth: depth, head: head, flavour: .mindspore)!
-      configuration.classes = 5
-      if head != .gap { configuration.dimension = 16 }
-      let network = hashFilled(configuration)
+    for (depth, head) in [(18, PublishedHead.dropcov), (50, .gap)] {
+      let small = try configuration("resnet\(depth)-\(head).mindspore", classes: 5, dimension: 16)
+      let network = hashFilled(small)
       let path = try writeNetwork(network) { tensors in
         for index in tensors.indices {
-          tensors[index].name = mindsporeName(tensors[index].name, configuration)
+          tensors[index].name = mindsporeName(tensors[index].name, small)
           if tensors[index].name == "eca_layer.conv.weight" {
             tensors[index].tensor = tensors[index].tensor.reshaped(to: [1, 1, 1, 3])
           }
@@ -59,8 +50,8 @@ func writeNetwork(
         tensors.append(("global_step", Tensor([1], repeating: 0)))
       }
       defer { try? FileManager.default.removeItem(atPath: path) }
-      let (loaded, report) = try ResNet<Float>.load(NetworkConfiguration(depth: depth, head: head)!, from: path)
-      #expect(loaded.configuration == configuration && report.warnings.isEmpty)
+      let (loaded, report) = try AnyNetwork<Float>.load(configuration("resnet\(depth)-\(head)"), from: path)
+      #expect(loaded.configuration == small && report.warnings.isEmpty)
       #expect(loaded.tensors.map(\.tensor.scalars) == network.tensors.map(\.tensor.scalars))
     }
   }
@@ -74,7 +65,7 @@ func writeNetwork(
     }
     defer { try? FileManager.default.removeItem(atPath: path) }
     let error = #expect(throws: LoadError.self) {
-      try ResNet<Float>.load(NetworkConfiguration(depth: 20, head: .gap)!, from: path)
+      try AnyNetwork<Float>.load(configuration("resnet20-gap"), from: path)
     }
     let lines = "\(error!)".split(separator: "\n")
     #expect(lines.count == 4)
@@ -88,7 +79,7 @@ func writeNetwork(
     let path = try writeNetwork(hashFilled(smallConfiguration(.fastmpn)))
     defer { try? FileManager.default.removeItem(atPath: path) }
     let error = #expect(throws: LoadError.self) {
-      try ResNet<Float>.load(NetworkConfiguration(depth: 32, head: .fastmpn)!, from: path)
+      try AnyNetwork<Float>.load(configuration("resnet32-fastmpn"), from: path)
     }
     let lines = "\(error!)".split(separator: "\n")
     #expect(lines[0].contains("it looks like resnet20-fastmpn"))
@@ -99,17 +90,17 @@ func writeNetwork(
     let path = try writeNetwork(hashFilled(smallConfiguration(.fastmpn)))
     defer { try? FileManager.default.removeItem(atPath: path) }
     let error = #expect(throws: LoadError.self) {
-      try ResNet<Float>.load(NetworkConfiguration(depth: 20, head: .gap)!, from: path)
+      try AnyNetwork<Float>.load(configuration("resnet20-gap"), from: path)
     }
     #expect("\(error!)".contains("holds a covariance head") && "\(error!)".contains("use resnet20-fastmpn"))
   }
 
   @Test func `Fast-MPN weights run as DropCov and the reverse, with a warning`() throws {
-    for (saved, asked, word) in [(Head.fastmpn, Head.dropcov, "Fast-MPN"), (.dropcov, .fastmpn, "DropCov")] {
+    for (saved, asked, word) in [(PublishedHead.fastmpn, PublishedHead.dropcov, "Fast-MPN"), (.dropcov, .fastmpn, "DropCov")] {
       let path = try writeNetwork(hashFilled(smallConfiguration(saved)))
       defer { try? FileManager.default.removeItem(atPath: path) }
-      let (network, report) = try ResNet<Float>.load(NetworkConfiguration(depth: 20, head: asked)!, from: path)
-      #expect(network.configuration.head == asked)
+      let (network, report) = try AnyNetwork<Float>.load(configuration("resnet20-\(asked)"), from: path)
+      #expect(network.configuration.headName == asked.rawValue)
       #expect(report.warnings.count == 1 && report.warnings[0].contains("looks like a \(word) network"))
     }
   }
@@ -119,7 +110,7 @@ func writeNetwork(
       tensors[0].tensor.withUnsafeMutableScalars { $0[7] = .nan }
     }
     defer { try? FileManager.default.removeItem(atPath: path) }
-    let (_, report) = try ResNet<Float>.load(NetworkConfiguration(depth: 20, head: .gap)!, from: path)
+    let (_, report) = try AnyNetwork<Float>.load(configuration("resnet20-gap"), from: path)
     #expect(report.notFinite == ["conv1.weight"])
     #expect(report.warnings.count == 1 && report.warnings[0].contains("conv1.weight"))
   }
@@ -128,7 +119,7 @@ func writeNetwork(
     let path = try writeNetwork(
       hashFilled(smallConfiguration(.fastmpn)), metadata: ["iterations": "3", "scaling": "frobenius"])
     defer { try? FileManager.default.removeItem(atPath: path) }
-    let (network, _) = try ResNet<Float>.load(NetworkConfiguration(depth: 20, head: .fastmpn)!, from: path)
+    let (network, _) = try AnyNetwork<Float>.load(configuration("resnet20-fastmpn"), from: path)
     #expect(network.configuration.normalization == .newtonSchulz(NewtonSchulz(iterations: 3, scaling: .frobenius)))
   }
 
@@ -137,7 +128,7 @@ func writeNetwork(
     try writeSafetensors([(name: "a", tensor: Tensor<Float>([1], repeating: 0))], metadata: [:], to: path)
     defer { try? FileManager.default.removeItem(atPath: path) }
     let error = #expect(throws: LoadError.self) {
-      try ResNet<Float>.load(NetworkConfiguration(depth: 20, head: .gap)!, from: path)
+      try AnyNetwork<Float>.load(configuration("resnet20-gap"), from: path)
     }
     #expect("\(error!)".contains("no 'conv1.weight'"))
   }
@@ -171,8 +162,8 @@ func writeNetwork(
   }
 
   @Test func `Any dimension may be asked for, and a wrong name gets suggestions`() throws {
-    #expect(try Zoo.entry(named: "resnet50-fastmpn.d64").configuration.dimension == 64)
-    #expect(try Zoo.entry(named: "resnet50-mpn.mindspore.d256").configuration.dimension == 256)
+    #expect(try Zoo.entry(named: "resnet50-fastmpn.d64").configuration.covariance?.dimension == 64)
+    #expect(try Zoo.entry(named: "resnet50-mpn.mindspore.d256").configuration.covariance?.dimension == 256)
     for name in [
       "resnet50-fastmp", "resnet19", "resnet50.d128", "resnet50-fastmpn.d0", "", "vgg16", "resnet50-fastmpn.",
     ] {
@@ -207,7 +198,7 @@ func writeNetwork(
     let found = try Zoo.checkpointInTheBox("resnet20-fastmpn")
     let path = try #require(found)
     let entry = try Zoo.entry(named: "resnet20-fastmpn")
-    let (network, report) = try ResNet<Float>.load(entry.configuration, from: path)
+    let (network, report) = try AnyNetwork<Float>.load(entry.configuration, from: path)
     let before = network.tensors.map { $0.tensor.copy().scalars }
     let shape: Shape = [1, network.configuration.inputChannels, 32, 32]
     let image = Tensor<Float>(shape, unit("image", count: shape.scalarCount))

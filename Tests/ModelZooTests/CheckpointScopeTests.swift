@@ -3,29 +3,23 @@ import Foundation
 import ModelZoo
 import TestSupport
 import Testing
+import ToolTestSupport
 
 /// Networks below names of the programs that trained them.
 @Suite struct CheckpointScopeTests {
-  private static func configuration(_ head: Head = .gap) -> NetworkConfiguration {
-    var configuration = NetworkConfiguration(depth: 20, head: head)!
-    configuration.classes = 3
-    if head != .gap { configuration.dimension = 8 }
-    return configuration
-  }
-
   /// Loads a file of the network's tensors under other names, and what `more` adds.
   private func load(
-    _ more: [String] = [], head: Head = .gap, _ rename: (String) -> String
-  ) throws -> (ResNet<Float>, LoadReport) {
+    _ more: [String] = [], head: PublishedHead = .gap, _ rename: (String) -> String
+  ) throws -> (AnyNetwork<Float>, LoadReport) {
     let folder = FileManager.default.temporaryDirectory.appending(path: "covpool-scope-\(UUID())").path
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: folder) }
-    var tensors = ResNet<Float>(Self.configuration(head)).tensors.map { description, tensor in
+    var tensors = AnyNetwork<Float>(try smallConfiguration(head)).tensors.map { description, tensor in
       (name: rename(description.name), tensor: Tensor(tensor.shape, hashValues(description.name, tensor.shape)))
     }
     tensors += more.map { ($0, Tensor([2], [1, 2])) }
     try writeSafetensors(tensors, to: folder + "/f.safetensors")
-    return try ResNet<Float>.load(NetworkConfiguration(depth: 20, head: head)!, from: folder + "/f.safetensors")
+    return try AnyNetwork<Float>.load(configuration("resnet20-\(head)"), from: folder + "/f.safetensors")
   }
 
   @Test(
@@ -53,7 +47,7 @@ import Testing
   }
 
   @Test func `Of several networks the one that was taken is named`() throws {
-    let names = ResNet<Float>(Self.configuration()).tensors.map { "teacher." + $0.description.name }
+    let names = AnyNetwork<Float>(try smallConfiguration(.gap)).tensors.map { "teacher." + $0.description.name }
     let (network, report) = try load(names) { "student." + $0 }
     #expect(
       report.warnings.contains { $0.contains("took the network below 'student.'; the file also holds 'teacher.'") })

@@ -22,7 +22,7 @@ private struct ModelGoldens: Decodable {
       get throws {
         let entry = try Zoo.entry(named: model + (flavour == "mindspore" ? ".mindspore" : ""))
         var configuration = entry.configuration
-        if let reducedDimension { configuration.dimension = reducedDimension }
+        if let reducedDimension { configuration.covariance?.dimension = reducedDimension }
         configuration.classes = classes
         return configuration
       }

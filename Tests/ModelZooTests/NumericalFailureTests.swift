@@ -4,9 +4,9 @@ import Testing
 
 /// A network whose iterations are too few for the tolerance, so that an image may have no root.
 private func strictClassifier() throws -> Classifier {
-  try Classifier(
-    "resnet20-fastmpn", normalization: CovarianceNormalization("newton-schulz:iterations=2,tolerance=1e-6"),
-    randomSeed: 0)
+  try Classifier("resnet20-fastmpn", randomSeed: 0) {
+    $0.covariance?.normalization = try CovarianceNormalization("newton-schulz:iterations=2,tolerance=1e-6")
+  }
 }
 
 @Suite struct ClassifierFailureTests {
@@ -22,7 +22,7 @@ private func strictClassifier() throws -> Classifier {
 
   @Test func `Weights that are not finite give an error, not a NaN`() throws {
     for value in [Float.nan, .infinity] {
-      var network = ResNet<Float>(try Zoo.entry(named: "resnet20").configuration)
+      var network = AnyNetwork<Float>(try Zoo.entry(named: "resnet20").configuration)
       network.initialize(seed: 1)
       network.forEachTensor { if $0.name == "layer2.1.conv1.weight" { $1.withUnsafeMutableScalars { $0[3] = value } } }
       let failure = #expect(throws: NumericalFailure.self) {

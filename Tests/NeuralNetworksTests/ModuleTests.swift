@@ -2,11 +2,22 @@ import NeuralNetworks
 import TestSupport
 import Testing
 
+/// A part that training alone uses.
+private struct Attention: Module {
+  var weight = Tensor<Double>.uninitialized([3])
+
+  mutating func visitTensors(_ visit: ModuleVisitor<Double>) {
+    visit("weight", &weight, .trainingParameter, initially: .zeros)
+  }
+
+  func callAsFunction(_ x: Tensor<Double>) -> Tensor<Double> { x }
+}
+
 private struct Pair: Module {
   typealias Scalar = Double
   var blocks = [Conv2d<Double>(2, 3, kernel: 3), Conv2d<Double>(3, 3, kernel: 1)]
   var norm: BatchNorm2d<Double>? = BatchNorm2d(3)
-  var attention: ChannelConv1d<Double>? = ChannelConv1d(kernel: 3)
+  var attention: Attention? = Attention()
   var absent: Linear<Double>?
 
   mutating func visitTensors(_ visit: ModuleVisitor<Double>) {

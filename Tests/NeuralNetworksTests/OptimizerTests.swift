@@ -185,7 +185,7 @@ private func gradients(_ weight: Double, _ bias: Double) -> Gradients<Double> {
     // Mean 4, variance 5, unbiased 20/3.
     let x = Tensor<Double>([2, 1, 1, 2], [1, 3, 5, 7])
     let result = try valueWithGradients(of: module) { probeSum($0(x)) }
-    module.assign(result.updates)
+    module.apply(result.updates)
     #expect(largestError(module.norm.runningMean.scalars, [0.4]) < 1e-12)
     #expect(largestError(module.norm.runningVariance.scalars, [0.9 + 2.0 / 3]) < 1e-12)
     let evaluated = try valueWithGradients(of: module, isTraining: false) { probeSum($0(x)) }

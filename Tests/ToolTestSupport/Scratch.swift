@@ -34,13 +34,11 @@ public final class Scratch {
 
   /// A checkpoint of a network of the CIFAR family, filled by hash.
   public func writeNetwork(
-    _ name: String = "network.safetensors", _ head: Head = .gap, classes: Int = 10,
+    _ name: String = "network.safetensors", _ head: PublishedHead = .gap, classes: Int = 10,
     change: (inout [(name: String, tensor: Tensor<Float>)]) -> Void = { _ in }
   ) throws -> String {
-    var configuration = NetworkConfiguration(depth: 20, head: head)!
-    configuration.classes = classes
-    if head != .gap { configuration.dimension = 8 }
-    var tensors = ResNet<Float>(configuration).tensors.map { description, tensor in
+    let small = try configuration("resnet20-\(head)", classes: classes, dimension: 8)
+    var tensors = AnyNetwork<Float>(small).tensors.map { description, tensor in
       (name: description.name, tensor: Tensor(tensor.shape, hashValues(description.name, tensor.shape)))
     }
     change(&tensors)

@@ -95,7 +95,7 @@ import Training
     var configuration = try Zoo.entry(named: "resnet20-fastmpn").configuration
     configuration.normalization = .newtonSchulz(NewtonSchulz(iterations: 2, scaling: .frobenius))
     configuration.dimension = 8
-    var network = ResNet<Float>(configuration)
+    var network = AnyNetwork<Float>(configuration)
     network.initialize()
     try writeSafetensors(
       network.tensors.map { (name: $0.description.name, tensor: $0.tensor) },
@@ -219,7 +219,7 @@ import Training
             SoftmaxCrossEntropy(labels: [1, 2]).applied(to: network(x))
           }
           optimizer.step(&network, result.gradients, learningRate: 1e-4)
-          network.assign(result.updates)
+          network.apply(result.updates)
         }
       }
       /// Bytes, as Linux tells them.

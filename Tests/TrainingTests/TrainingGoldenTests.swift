@@ -48,7 +48,7 @@ private struct TrainingGoldens: Decodable {
   private func check<Scalar: RealScalar>(
     _ golden: TrainingGoldens.Step, as _: Scalar.Type, tolerance: Double, elements: Double? = nil
   ) throws {
-    var network: ResNet<Scalar> = try hashFilled(golden.model, golden.dimension, golden.classes)
+    var network: AnyNetwork<Scalar> = try hashFilled(golden.model, golden.dimension, golden.classes)
     let images = hashImage(batch: golden.batch, size: golden.size)
     let x = Tensor<Scalar>(images.shape, images.scalars.map { Scalar($0) })
     let random = RandomStream(seed: 5, name: "golden")
@@ -65,7 +65,7 @@ private struct TrainingGoldens: Decodable {
     }
     var optimizer = SGD<Scalar>(momentum: 0.9, weightDecay: 1e-4, isNesterov: true)
     optimizer.step(&network, result.gradients, learningRate: 0.1)
-    network.assign(result.updates)
+    network.apply(result.updates)
     for (description, tensor) in network.tensors {
       compare(tensor, golden.after[description.name] ?? [], "\(description.name) after the step", tolerance, elements)
     }
@@ -92,7 +92,7 @@ private struct TrainingGoldens: Decodable {
 
   @Test func `The losses of fifty steps are PyTorch's`() throws {
     let golden = try TrainingGoldens.all.get().run
-    var network: ResNet<Float> = try hashFilled(golden.model, golden.dimension, 10)
+    var network: AnyNetwork<Float> = try hashFilled(golden.model, golden.dimension, 10)
     var optimizer = SGD<Float>(momentum: 0.9, weightDecay: 5e-4)
     var losses: [Double] = []
     let shape: Shape = [golden.batch, 3, golden.size, golden.size]
@@ -102,7 +102,7 @@ private struct TrainingGoldens: Decodable {
       let result = try valueWithGradients(of: network) { SoftmaxCrossEntropy(labels: labels).applied(to: $0(x)) }
       losses.append(Double(result.value.item))
       optimizer.step(&network, result.gradients, learningRate: 0.002)
-      network.assign(result.updates)
+      network.apply(result.updates)
     }
     #expect(golden.losses.count == 50 && largestError(losses, golden.losses) < 1e-3)
   }
@@ -110,10 +110,10 @@ private struct TrainingGoldens: Decodable {
 
 private func hashFilled<Scalar: RealScalar>(
   _ model: String, _ dimension: Int, _ classes: Int
-) throws -> ResNet<Scalar> {
+) throws -> AnyNetwork<Scalar> {
   var configuration = try Zoo.entry(named: model).configuration
   (configuration.dimension, configuration.classes) = (dimension, classes)
-  var network = ResNet<Scalar>(configuration)
+  var network = AnyNetwork<Scalar>(configuration)
   network.forEachTensor { description, tensor in
     tensor = Tensor(tensor.shape, hashValues(description.name, tensor.shape).map { Scalar($0) })
   }

@@ -66,7 +66,7 @@ import Testing
     let path = scratch.path + "/resnet101.safetensors"
     let configuration = try Zoo.entry(named: "resnet101-fastmpn").configuration
     try writeSafetensors(
-      ResNet<Float>(configuration).tensors.map {
+      AnyNetwork<Float>(configuration).tensors.map {
         (name: $0.description.name, tensor: Tensor<Float>($0.tensor.shape, repeating: 0.01))
       },
       metadata: [:], to: path)
@@ -80,8 +80,8 @@ import Testing
     #expect(peak > 300 && peak <= 2 * Double(weights) / 1e6 + 80)
   }
 
-  @Test(arguments: [Head.gap, .fastmpn, .mpn, .dropcov])
-  func `Results do not depend on threads or batch size`(_ head: Head) throws {
+  @Test(arguments: [PublishedHead.gap, .fastmpn, .mpn, .dropcov])
+  func `Results do not depend on threads or batch size`(_ head: PublishedHead) throws {
     let scratch = try Scratch()
     try scratch.writeCIFAR(images: 19)
     let checkpoint = try scratch.writeNetwork("n.safetensors", head)

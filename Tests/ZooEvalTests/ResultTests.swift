@@ -57,7 +57,7 @@ import ToolTestSupport
     let scratch = try Scratch()
     try scratch.writeCIFAR(images: 4)
     let table = scratch.path + "/r.csv"
-    for (model, head) in [("resnet20", Head.gap), ("resnet20-fastmpn", .fastmpn), ("resnet20", .gap)] {
+    for (model, head) in [("resnet20", PublishedHead.gap), ("resnet20-fastmpn", .fastmpn), ("resnet20", .gap)] {
       let checkpoint = try scratch.writeNetwork("n.safetensors", head)
       let run = try zooEval(model, "--checkpoint", checkpoint, "--data", scratch.path + "/data", "--results", table)
       #expect(run.status == 0, "\(run)")

@@ -35,14 +35,14 @@ public struct LoadReport: Sendable {
 
 /// Why a checkpoint does not fit a network.
 public enum LoadError: Error, CustomStringConvertible, Sendable {
-  /// The file's head is not the one asked for.
-  case otherHead(path: String, model: String, found: String, suggestion: String?)
-  /// The file is not a checkpoint of such a network at all.
+  /// The file's network is of another architecture, or its head is another.
+  case otherNetwork(path: String, model: String, found: String, suggestion: String?)
+  /// The file is no checkpoint of a network of the zoo.
   case notANetwork(path: String, missing: String, names: [String])
   /// A tensor that the network needs is of a kind that is not read: sparse, quantised, of 8-bit floating point.
   case unread(path: String, name: String, kind: String)
   /// The stem takes neither colour nor grey images.
-  case inputChannels(path: String, found: Int)
+  case inputChannels(path: String, tensor: String, found: Int)
   /// The file names a normalisation that there is not.
   case normalization(path: String, reason: String)
   /// Tensors are missing, left over or of another shape.
@@ -51,16 +51,16 @@ public enum LoadError: Error, CustomStringConvertible, Sendable {
   /// One line, then at most five that list tensors.
   public var description: String {
     switch self {
-    case .otherHead(let path, let model, let found, let suggestion):
+    case .otherNetwork(let path, let model, let found, let suggestion):
       return "\(path): \(found); \(model) is another network" + (suggestion.map { ", use \($0)" } ?? "")
     case .notANetwork(let path, let missing, let names):
       return
-        "\(path): no residual network's checkpoint: it holds no '\(missing)', under no prefix either; its tensors are "
+        "\(path): no checkpoint of such a network: it holds no '\(missing)', under no prefix either; its tensors are "
         + "called \(names.map { "'\($0)'" }.joined(separator: ", "))\(names.isEmpty ? "nothing" : ", …")"
     case .unread(let path, let name, let kind):
       return "\(path): its tensor '\(name)' is of a kind that is not read: \(kind)"
-    case .inputChannels(let path, let found):
-      return "\(path): its conv1.weight has \(found) input channels; images have 3, or 1 if grey"
+    case .inputChannels(let path, let tensor, let found):
+      return "\(path): its \(tensor) has \(found) input channels; images have 3, or 1 if grey"
     case .normalization(let path, let reason):
       return "\(path): \(reason)"
     case .mismatch(let path, let model, let report, let suggestion):

@@ -16,7 +16,7 @@ private struct JointRow {
   var mindspore: Double?
 }
 
-private let jointTable: [Int: [Head: JointRow]] = [
+private let jointTable: [Int: [PublishedHead: JointRow]] = [
   18: [
     .gap: JointRow(mega: 11.7, giga: 1.81, mindspore: 70.53),
     .fastmpn: JointRow(mega: 19.6, giga: 3.11, mindspore: 74.64),
@@ -40,14 +40,14 @@ private let jointTable: [Int: [Head: JointRow]] = [
 ]
 
 /// Accuracies of the PyTorch releases: top-1 and, where given, top-5.
-private let releases: [Head: (source: String, figures: [Int: (Double, Double?)])] = [
+private let releases: [PublishedHead: (source: String, figures: [Int: (Double, Double?)])] = [
   .gap: (cvpr, [18: (70.47, 89.59), 34: (74.19, 91.60), 50: (76.02, 92.97), 101: (77.67, 93.83)]),
   .fastmpn: (cvpr, [18: (75.48, 92.23), 34: (77.11, 93.33), 50: (78.56, 94.09), 101: (79.47, 94.71)]),
   .dropcov: (neurips, [34: (76.81, nil), 50: (78.19, nil), 101: (79.51, nil)]),
 ]
 
 /// Google Drive identifiers of the authors' PyTorch checkpoints.
-private let pytorchFiles: [Head: [Int: String]] = [
+private let pytorchFiles: [PublishedHead: [Int: String]] = [
   .gap: [
     18: "1hK56OuyrXiEIrp7D3CroaGM2L2-FSTl0", 34: "1V-4n8sxtCmp5iiWws1kBhYXFXsG6fVrX",
     50: "17MyDHCKS8wla8GZvwSbfNfQAJ12KofV_", 101: "1N-Wu6VAiOHfD4DqbCm-IfupkxZWjUvTc",
@@ -63,7 +63,7 @@ private let pytorchFiles: [Head: [Int: String]] = [
 ]
 
 /// Google Drive identifiers of the authors' MindSpore checkpoints.
-private let mindsporeFiles: [Head: [Int: String]] = [
+private let mindsporeFiles: [PublishedHead: [Int: String]] = [
   .fastmpn: [
     18: "1kpBpbYpWQfSzSav7v8Ms7dn1SaUlOlMk", 34: "1T0YCzz-A-V2GI1tjihCHIjug93nFSQ91",
     50: "1aF-By_pMhbCu82Gl73sFyz4qlNS25ayJ",
@@ -74,24 +74,25 @@ private let mindsporeFiles: [Head: [Int: String]] = [
   ],
 ]
 
-extension Zoo {
-  static let imageNetEntries: [ZooEntry] = [18, 34, 50, 101].flatMap { depth in
-    Head.allCases.compactMap { pytorchEntry(depth, $0) }
-      + [Head.fastmpn, .mpn, .dropcov].compactMap { narrowEntry(depth, $0) }
-      + (depth == 101 ? [] : [Head.gap, .fastmpn, .dropcov].compactMap { mindsporeEntry(depth, $0) })
+extension ResNetArchitecture {
+  public static let entries: [ZooEntry] = [18, 34, 50, 101].flatMap(imageNetEntries) + [20, 32, 44, 56].flatMap(cifarEntries)
+
+  private static func imageNetEntries(_ depth: Int) -> [ZooEntry] {
+    let mindspore: [PublishedHead] = depth == 101 ? [] : [.gap, .fastmpn, .dropcov]
+    return PublishedHead.allCases.compactMap { pytorchEntry(depth, $0) }
+      + [PublishedHead.fastmpn, .mpn, .dropcov].compactMap { narrowEntry(depth, $0) }
+      + mindspore.compactMap { mindsporeEntry(depth, $0) }
   }
 
-  static let cifarEntries: [ZooEntry] = [20, 32, 44, 56].flatMap { depth in
-    Head.allCases.compactMap { head in
-      NetworkConfiguration(depth: depth, head: head).map {
-        ZooEntry(name: $0.name, configuration: $0, published: [], checkpointURL: nil)
-      }
+  private static func cifarEntries(_ depth: Int) -> [ZooEntry] {
+    PublishedHead.allCases.compactMap { head in
+      configuration("resnet\(depth)", head.normalization).map { ZooEntry(name: $0.name, configuration: $0) }
     }
   }
 
   /// The released PyTorch configuration, d = 256.
-  private static func pytorchEntry(_ depth: Int, _ head: Head) -> ZooEntry? {
-    guard let configuration = NetworkConfiguration(depth: depth, head: head) else { return nil }
+  private static func pytorchEntry(_ depth: Int, _ head: PublishedHead) -> ZooEntry? {
+    guard let configuration = Self.configuration("resnet\(depth)", head.normalization) else { return nil }
     var published: [PublishedFigures] = []
     let row = jointTable[depth]?[head]
     if let release = releases[head], let (top1, top5) = release.figures[depth] {
@@ -105,21 +106,22 @@ extension Zoo {
     }
     return ZooEntry(
       name: configuration.name, configuration: configuration, published: published,
-      checkpointURL: pytorchFiles[head]?[depth].map(driveURL))
+      checkpointURL: pytorchFiles[head]?[depth].map(ZooEntry.driveURL))
   }
 
   /// The same with d = 128, of which CVPR 2020 trained one.
-  private static func narrowEntry(_ depth: Int, _ head: Head) -> ZooEntry? {
-    guard var configuration = NetworkConfiguration(depth: depth, head: head) else { return nil }
-    configuration.dimension = 128
+  private static func narrowEntry(_ depth: Int, _ head: PublishedHead) -> ZooEntry? {
+    guard var configuration = Self.configuration("resnet\(depth)", head.normalization) else { return nil }
+    configuration.covariance?.dimension = 128
     let isTrained = depth == 50 && head == .fastmpn
     return ZooEntry(
       name: configuration.name, configuration: configuration,
       published: isTrained ? [PublishedFigures(source: cvpr, top1: 78.02, top5: 94.02)] : [], checkpointURL: nil)
   }
 
-  private static func mindsporeEntry(_ depth: Int, _ head: Head) -> ZooEntry? {
-    guard let configuration = NetworkConfiguration(depth: depth, head: head, flavour: .mindspore) else { return nil }
+  private static func mindsporeEntry(_ depth: Int, _ head: PublishedHead) -> ZooEntry? {
+    guard let configuration = Self.configuration(
+        "resnet\(depth)", head.normalization, flavour: .mindspore) else { return nil }
     let published = jointTable[depth]?[head].map {
       PublishedFigures(
         source: jointMindSpore, top1: $0.mindspore, megaParameters: $0.mega, gigaMultiplyAdds: $0.giga,
@@ -127,13 +129,11 @@ extension Zoo {
     }
     return ZooEntry(
       name: configuration.name, configuration: configuration, published: published.map { [$0] } ?? [],
-      checkpointURL: mindsporeFiles[head]?[depth].map(driveURL))
+      checkpointURL: mindsporeFiles[head]?[depth].map(ZooEntry.driveURL))
   }
 
-  private static func driveURL(_ identifier: String) -> String { "https://drive.google.com/file/d/\(identifier)" }
-
   /// Why the joint table's counts are not those of the network with this d as it runs here.
-  private static func remark(_ depth: Int, _ head: Head, dimension: Int) -> String? {
+  private static func remark(_ depth: Int, _ head: PublishedHead, dimension: Int) -> String? {
     var parts: [String] = []
     switch head {
     case .gap, .mpn: break

@@ -7,12 +7,11 @@ struct BlockStyle {
   /// Whether the 3×3 convolutions, the stem and its pooling pad as `same` does.
   var padsSame = false
 
-  init(_ configuration: NetworkConfiguration) {
-    let isBottleneck = configuration.layout.isBottleneck
-    eps = configuration.flavour == .mindspore ? 1e-4 : 1e-5
+  init(_ layout: ResNetLayout, _ flavour: Flavour) {
+    eps = flavour == .mindspore ? 1e-4 : 1e-5
     // The MindSpore releases of the 18- and 34-layer networks set eps inside the blocks only, and pad symmetrically.
-    outerEps = isBottleneck ? eps : 1e-5
-    padsSame = configuration.flavour == .mindspore && isBottleneck
+    outerEps = layout.isBottleneck ? eps : 1e-5
+    padsSame = flavour == .mindspore && layout.isBottleneck
   }
 
   func padding(kernel: Int) -> Padding { padsSame ? .same : .symmetric(kernel / 2) }
