@@ -30,7 +30,7 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgo
     var (last, output) = (index, step.output)
     var (scale, bias): (Tensor<Scalar>?, Tensor<Scalar>?)
     var residual: Int?
-    var relu = false
+    var activation = Activation.identity
     if let reader = soleReader(output),
       let norm = trace.steps[reader].operation as? BatchNormalization, trace.steps[reader].inputs[0] == output
     {
@@ -52,7 +52,7 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgo
       }
     }
     if let reader = soleReader(output), trace.steps[reader].operation is ReLU {
-      relu = true
+      activation = .relu
       label.operations.append(trace.steps[reader].operation.name)
       (last, output) = (reader, trace.steps[reader].output)
     }
@@ -61,7 +61,7 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgo
     if weights.algorithm != .blas { weight.storage?.letGo() }
     let planned = PlannedConvolution(
       label: label, geometry: geometry, weights: weights,
-      bias: bias, residual: residual, relu: relu, input: step.inputs[0], output: output)
+      bias: bias, residual: residual, activation: activation, input: step.inputs[0], output: output)
     return (last, planned)
   }
 

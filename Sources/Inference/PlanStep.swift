@@ -57,14 +57,14 @@ struct PlannedConvolution<Scalar: RealScalar>: Sendable {
   let bias: Tensor<Scalar>?
   /// The value that is added to the result.
   let residual: Int?
-  let relu: Bool
+  let activation: Activation
   let input: Int
   let output: Int
 
   func run(_ run: PlanRun<Scalar>) {
     let x = run.tensor(input)
     let epilogue = Epilogue(
-      bias: bias?.pointer, residual: residual.map { run.tensor($0).pointer }, relu: relu)
+      bias: bias?.pointer, residual: residual.map { run.tensor($0).pointer }, activation: activation)
     convolve(
       geometry, batch: run.batch, input: x.pointer, weights: weights, epilogue: epilogue, output: run.pointer(output))
   }

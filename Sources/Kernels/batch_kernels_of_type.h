@@ -21,47 +21,38 @@ KERNEL void NAME(batch_moments)(const covpool_batch *batch, const T *x, double *
   for (ptrdiff_t c = 0; c < batch->channels; c++) variances[c] /= (double)batch->images * (double)pixels;
 }
 
-// One row of batch_affine; which of its parts there are is known to the compiler.
-static inline __attribute__((always_inline)) void NAME(affine_row)(const T *x, T scale, T shift, const T *addend,
-                                                                   int adds, int rectifies, T *y, ptrdiff_t count) {
-  for (ptrdiff_t p = 0; p < count; p++) {
-    T v = x[p] * scale + shift;
-    if (adds) v += addend[p];
-    if (rectifies) v = v < 0 ? 0 : v;
-    y[p] = v;
-  }
-}
-
 KERNEL void NAME(batch_affine)(const covpool_batch *batch, const T *x, const T *scale, const T *shift, const T *addend,
-                               int rectifies, T *y) {
+                               covpool_activation activation, T *y) {
+  T lower = covpool_activation_lower(activation), upper = covpool_activation_upper(activation);
+  ptrdiff_t count = batch->pixels;
   for (ptrdiff_t b = 0; b < batch->images; b++) {
     for (ptrdiff_t c = 0; c < batch->channels; c++) {
-      ptrdiff_t at = b * batch->image_size + c * batch->pixels, count = batch->pixels;
-      if (!addend && !rectifies) NAME(affine_row)(x + at, scale[c], shift[c], NULL, 0, 0, y + at, count);
-      if (!addend && rectifies) NAME(affine_row)(x + at, scale[c], shift[c], NULL, 0, 1, y + at, count);
-      if (addend && !rectifies) NAME(affine_row)(x + at, scale[c], shift[c], addend + at, 1, 0, y + at, count);
-      if (addend && rectifies) NAME(affine_row)(x + at, scale[c], shift[c], addend + at, 1, 1, y + at, count);
+      ptrdiff_t at = b * batch->image_size + c * count;
+      const T *in = x + at, *other = addend ? addend + at : NULL;
+      T *out = y + at, factor = scale[c], offset = shift[c];
+      for (ptrdiff_t p = 0; other && p < count; p++)
+        out[p] = NAME(activated)(in[p] * factor + offset + other[p], lower, upper);
+      for (ptrdiff_t p = 0; !other && p < count; p++) out[p] = NAME(activated)(in[p] * factor + offset, lower, upper);
     }
   }
 }
 
-// One row of batch_gradient_sums.
-static inline __attribute__((always_inline)) void NAME(add_gradient_row)(const T *x, const T *g, const T *result,
-                                                                         int masks, T mean, T *masked, int stores,
-                                                                         ptrdiff_t count, double *sum,
-                                                                         double *product) {
+// One row of batch_gradient_sums; the compiler knows which activation it is and whether it stores.
+static inline __attribute__((always_inline)) void
+NAME(add_gradient_row)(const T *x, const T *g, covpool_activation activation, const T *result, T mean, int stores,
+                       T *masked, ptrdiff_t count, double *sum, double *product) {
   double sums[COVPOOL_LANES] = {0}, products[COVPOOL_LANES] = {0};
   ptrdiff_t p = 0;
   for (; p + COVPOOL_LANES <= count; p += COVPOOL_LANES) {
     IN_PLACE for (int lane = 0; lane < COVPOOL_LANES; lane++) {
-      T v = !masks || result[p + lane] > 0 ? g[p + lane] : 0;
+      T v = activation == COVPOOL_IDENTITY || NAME(passes)(activation, result[p + lane]) ? g[p + lane] : 0;
       if (stores) masked[p + lane] = v;
       sums[lane] += v;
       products[lane] += (double)v * (double)(x[p + lane] - mean);
     }
   }
   for (; p < count; p++) {
-    T v = !masks || result[p] > 0 ? g[p] : 0;
+    T v = activation == COVPOOL_IDENTITY || NAME(passes)(activation, result[p]) ? g[p] : 0;
     if (stores) masked[p] = v;
     sums[0] += v;
     products[0] += (double)v * (double)(x[p] - mean);
@@ -70,36 +61,51 @@ static inline __attribute__((always_inline)) void NAME(add_gradient_row)(const T
   *product += NAME(total)(products);
 }
 
-KERNEL void NAME(batch_gradient_sums)(const covpool_batch *batch, const T *x, const T *g, const T *result,
-                                      const T *means, T *masked, double *sums, double *products) {
+KERNEL void NAME(batch_gradient_sums)(const covpool_batch *batch, const T *x, const T *g, covpool_activation activation,
+                                      const T *result, const T *means, T *masked, double *sums, double *products) {
   ptrdiff_t count = batch->pixels;
   for (ptrdiff_t c = 0; c < batch->channels; c++) sums[c] = products[c] = 0;
   for (ptrdiff_t b = 0; b < batch->images; b++) {
     for (ptrdiff_t c = 0; c < batch->channels; c++) {
       ptrdiff_t at = b * batch->image_size + c * count;
-      if (!result) NAME(add_gradient_row)(x + at, g + at, NULL, 0, means[c], NULL, 0, count, sums + c, products + c);
-      if (result && !masked)
-        NAME(add_gradient_row)(x + at, g + at, result + at, 1, means[c], NULL, 0, count, sums + c, products + c);
-      if (result && masked)
-        NAME(add_gradient_row)(x + at, g + at, result + at, 1, means[c], masked + at, 1, count, sums + c, products + c);
+      const T *in = x + at, *from = g + at, *y = result ? result + at : NULL;
+      T *to = masked ? masked + at : NULL;
+      if (activation == COVPOOL_IDENTITY)
+        NAME(add_gradient_row)(in, from, COVPOOL_IDENTITY, NULL, means[c], 0, NULL, count, sums + c, products + c);
+      if (activation == COVPOOL_RELU && !to)
+        NAME(add_gradient_row)(in, from, COVPOOL_RELU, y, means[c], 0, NULL, count, sums + c, products + c);
+      if (activation == COVPOOL_RELU && to)
+        NAME(add_gradient_row)(in, from, COVPOOL_RELU, y, means[c], 1, to, count, sums + c, products + c);
+      if (activation == COVPOOL_RELU6 && !to)
+        NAME(add_gradient_row)(in, from, COVPOOL_RELU6, y, means[c], 0, NULL, count, sums + c, products + c);
+      if (activation == COVPOOL_RELU6 && to)
+        NAME(add_gradient_row)(in, from, COVPOOL_RELU6, y, means[c], 1, to, count, sums + c, products + c);
     }
   }
 }
 
-KERNEL void NAME(batch_combine)(const covpool_batch *batch, const T *a, const T *g, const T *result, const T *b,
-                                const T *x, const T *c, T *y) {
+// One row of batch_combine; the compiler knows which activation it is.
+static inline __attribute__((always_inline)) void NAME(combine_row)(T a, const T *g, covpool_activation activation,
+                                                                    const T *result, T b, const T *x, T c, T *y,
+                                                                    ptrdiff_t count) {
+  IN_PLACE for (ptrdiff_t p = 0; p < count; p++) {
+    T v = activation == COVPOOL_IDENTITY || NAME(passes)(activation, result[p]) ? g[p] : 0;
+    y[p] = a * v + b * x[p] + c;
+  }
+}
+
+KERNEL void NAME(batch_combine)(const covpool_batch *batch, const T *a, const T *g, covpool_activation activation,
+                                const T *result, const T *b, const T *x, const T *c, T *y) {
+  ptrdiff_t count = batch->pixels;
   for (ptrdiff_t image = 0; image < batch->images; image++) {
-    for (ptrdiff_t channel = 0; channel < batch->channels; channel++) {
-      ptrdiff_t at = image * batch->image_size + channel * batch->pixels;
-      const T *in = x + at, *gradient = g + at;
-      T *out = y + at, of_g = a[channel], of_x = b[channel], constant = c[channel];
-      if (result) {
-        const T *mask = result + at;
-        IN_PLACE for (ptrdiff_t p = 0; p < batch->pixels; p++) out[p] =
-            of_g * (mask[p] > 0 ? gradient[p] : 0) + of_x * in[p] + constant;
-      } else {
-        IN_PLACE for (ptrdiff_t p = 0; p < batch->pixels; p++) out[p] = of_g * gradient[p] + of_x * in[p] + constant;
-      }
+    for (ptrdiff_t i = 0; i < batch->channels; i++) {
+      ptrdiff_t at = image * batch->image_size + i * count;
+      if (activation == COVPOOL_IDENTITY)
+        NAME(combine_row)(a[i], g + at, COVPOOL_IDENTITY, NULL, b[i], x + at, c[i], y + at, count);
+      if (activation == COVPOOL_RELU)
+        NAME(combine_row)(a[i], g + at, COVPOOL_RELU, result + at, b[i], x + at, c[i], y + at, count);
+      if (activation == COVPOOL_RELU6)
+        NAME(combine_row)(a[i], g + at, COVPOOL_RELU6, result + at, b[i], x + at, c[i], y + at, count);
     }
   }
 }

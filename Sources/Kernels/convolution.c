@@ -84,7 +84,7 @@ void covpool_convolve(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t
         float biases[2 * panel] = {0}, scales[2 * panel] = {0};
         if (bias && there < group * panel) bias = memcpy(biases, bias, (size_t)there * sizeof(float));
         if (scale && there < group * panel) scale = memcpy(scales, scale, (size_t)there * sizeof(float));
-        target place = {.scale = scale, .bias = bias, .relu = is_last && job->relu, .accumulates = c0 > 0};
+        target place = {.scale = scale, .bias = bias, .activation = is_last ? job->activation : COVPOOL_IDENTITY, .accumulates = c0 > 0};
         float y[panel * tile], residual[panel * tile];
         if (is_whole && there == panel) {
           ptrdiff_t start = starts[0] + channel * pixels;

@@ -12,6 +12,11 @@ enum { tile = COVPOOL_TILE, panel = COVPOOL_PANEL, lanes = 16 };
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define UNROLL_FOR(i, count) UNROLL for (int i = 0; i < (count); i++)
 
+/// v = its activation; comparing vectors of `type` gives those of `mask`. NaN stays NaN.
+#define ACTIVATE(type, mask, v, activation)                                                                            \
+  if ((activation) != COVPOOL_IDENTITY) v = (type)((mask)v & ~(mask)(v < 0));                                          \
+  if ((activation) == COVPOOL_RELU6) v = (type)(((mask)v & ~(mask)(v > 6)) | ((mask)((type){0} + 6) & (mask)(v > 6)));
+
 static inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
 /// Rows of a tile's pixels.
@@ -25,7 +30,8 @@ typedef struct {
   float *y;
   const float *residual, *scale, *bias;
   ptrdiff_t stride;
-  int relu, accumulates;
+  covpool_activation activation;
+  int accumulates;
   /// Sums to go on from, in rows as wide as the tile; may be NULL.
   const float *start;
   /// What is read and written after these products and comes from afar: it is asked for while they are summed.

@@ -230,7 +230,7 @@ NAMED(block)(int rows, int across, int columns, int fetches, ptrdiff_t count, co
       if (to->scale) v *= to->scale[row + i];
       if (to->bias) v += to->bias[row + i];
       if (residual) v += *(const vector *)(residual + i * to->stride + j * width);
-      if (to->relu) v = (vector)((mask)v & ~(mask)(v < 0));  // NaN stays NaN
+      ACTIVATE(vector, mask, v, to->activation)
       *(vector *)(y + i * to->stride + j * width) = v;
     }
 }

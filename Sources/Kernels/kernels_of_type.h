@@ -65,34 +65,27 @@ KERNEL void NAME(im2col)(const covpool_window *w, const T *x, ptrdiff_t first, p
   }
 }
 
+// NaN stays NaN.
+static inline __attribute__((always_inline)) T NAME(activated)(T v, T lower, T upper) {
+  v = v < lower ? lower : v;
+  return v > upper ? upper : v;
+}
+
 KERNEL void NAME(epilogue)(T *y, ptrdiff_t y_stride, const T *bias, const T *residual, ptrdiff_t residual_stride,
-                           int relu, ptrdiff_t rows, ptrdiff_t columns) {
+                           covpool_activation activation, ptrdiff_t rows, ptrdiff_t columns) {
+  T lower = covpool_activation_lower(activation), upper = covpool_activation_upper(activation);
   for (ptrdiff_t r = 0; r < rows; r++) {
     T *out = y + r * y_stride;
+    const T *other = residual ? residual + r * residual_stride : NULL;
     T b = bias ? bias[r] : 0;
-    if (residual) {
-      const T *other = residual + r * residual_stride;
-      if (relu) {
-        for (ptrdiff_t c = 0; c < columns; c++) {
-          T v = out[c] + b + other[c];
-          out[c] = v < 0 ? 0 : v;  // NaN stays NaN
-        }
-      } else {
-        for (ptrdiff_t c = 0; c < columns; c++) out[c] = out[c] + b + other[c];
-      }
-    } else if (relu) {
-      for (ptrdiff_t c = 0; c < columns; c++) {
-        T v = out[c] + b;
-        out[c] = v < 0 ? 0 : v;
-      }
-    } else if (bias) {
-      for (ptrdiff_t c = 0; c < columns; c++) out[c] += b;
-    }
+    for (ptrdiff_t c = 0; other && c < columns; c++) out[c] = NAME(activated)(out[c] + b + other[c], lower, upper);
+    for (ptrdiff_t c = 0; !other && c < columns; c++) out[c] = NAME(activated)(out[c] + b, lower, upper);
   }
 }
 
-KERNEL void NAME(relu)(const T *x, T *y, ptrdiff_t count) {
-  for (ptrdiff_t i = 0; i < count; i++) y[i] = x[i] < 0 ? 0 : x[i];
+KERNEL void NAME(activate)(covpool_activation activation, const T *x, T *y, ptrdiff_t count) {
+  T lower = covpool_activation_lower(activation), upper = covpool_activation_upper(activation);
+  for (ptrdiff_t i = 0; i < count; i++) y[i] = NAME(activated)(x[i], lower, upper);
 }
 
 KERNEL void NAME(add)(const T *a, const T *b, T *y, ptrdiff_t count) {
@@ -253,8 +246,20 @@ KERNEL void NAME(col2im)(const covpool_window *w, const T *columns, ptrdiff_t fi
   }
 }
 
-KERNEL void NAME(relu_gradient)(const T *result, const T *gradient, T *y, ptrdiff_t count) {
-  for (ptrdiff_t i = 0; i < count; i++) y[i] = result[i] > 0 ? gradient[i] : 0;
+// Whether the gradient passes to where the activation has made y; the compiler knows which it is.
+static inline __attribute__((always_inline)) int NAME(passes)(covpool_activation activation, T y) {
+  if (activation == COVPOOL_RELU6) return (y > 0) & (y < 6);
+  return activation == COVPOOL_IDENTITY || y > 0;
+}
+
+KERNEL void NAME(activation_gradient)(covpool_activation activation, const T *result, const T *gradient, T *y,
+                                      ptrdiff_t count) {
+  if (activation == COVPOOL_RELU6)
+    for (ptrdiff_t i = 0; i < count; i++) y[i] = NAME(passes)(COVPOOL_RELU6, result[i]) ? gradient[i] : 0;
+  else if (activation == COVPOOL_RELU)
+    for (ptrdiff_t i = 0; i < count; i++) y[i] = NAME(passes)(COVPOOL_RELU, result[i]) ? gradient[i] : 0;
+  else
+    memcpy(y, gradient, (size_t)count * sizeof(T));
 }
 
 #include "batch_kernels_of_type.h"

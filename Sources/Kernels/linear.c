@@ -67,8 +67,10 @@ void covpool_pack_images(const float *x, ptrdiff_t images, ptrdiff_t features, p
     for (ptrdiff_t b = 0; b < panel; b++) packed[k * panel + b] = b < images ? x[b * features + k] : 0;
 }
 
-void covpool_linear_panel(const float *images, ptrdiff_t batch, const float *w, const float *bias, ptrdiff_t features,
-                          ptrdiff_t outputs, ptrdiff_t index, float *y) {
+void covpool_linear_panel(const float *images, ptrdiff_t batch, const float *w, const float *bias,
+                          covpool_activation activation, ptrdiff_t features, ptrdiff_t outputs, ptrdiff_t index,
+                          float *y) {
+  float lower = covpool_activation_lower(activation), upper = covpool_activation_upper(activation);
   block_kernels kernels = covpool_block_kernels();
   for (ptrdiff_t first = 0; first < batch; first += most_groups * panel) {
     ptrdiff_t end = least(first + most_groups * panel, batch);
@@ -84,8 +86,11 @@ void covpool_linear_panel(const float *images, ptrdiff_t batch, const float *w, 
       }
     for (ptrdiff_t b = first; b < end; b++) {
       const float *row = sums[(b - first) / panel] + (b - first) % panel * tile;
-      for (ptrdiff_t o = index * tile; o < least(index * tile + tile, outputs); o++)
-        y[b * outputs + o] = row[o - index * tile] + (bias ? bias[o] : 0);
+      for (ptrdiff_t o = index * tile; o < least(index * tile + tile, outputs); o++) {
+        float v = row[o - index * tile] + (bias ? bias[o] : 0);
+        v = v < lower ? lower : v;
+        y[b * outputs + o] = v > upper ? upper : v;  // NaN stays NaN
+      }
     }
   }
 }

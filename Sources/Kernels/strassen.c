@@ -140,7 +140,7 @@ static void multiply_pairs(const covpool_convolution *job, const convolution_ker
     const float *residual = in->is_last && job->residual ? job->residual + offset : 0;
     to[q] = (target){.scale = in->is_last && job->scale ? job->scale + offset / pixels : 0,
                      .bias = in->is_last && job->bias ? job->bias + offset / pixels : 0,
-                     .relu = in->is_last && job->relu,
+                     .activation = in->is_last ? job->activation : COVPOOL_IDENTITY,
                      .accumulates = !in->is_first};
     if (at->is_whole) {
       to[q].y = job->y + offset + at->starts[0];

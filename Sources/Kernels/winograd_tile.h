@@ -239,6 +239,7 @@ TARGET static inline __attribute__((always_inline)) void NAMED(finish_outputs)(c
   typedef int32_t mask4 __attribute__((vector_size(16)));
   const covpool_window *w = &job->window;
   float bias = job->bias ? job->bias[channel] : 0;
+  float lower = covpool_activation_lower(job->activation), upper = covpool_activation_upper(job->activation);
   sixteen down[4][6];
   UNROLL_FOR (j, 6) {
     sixteen m[6], t[4];
@@ -278,7 +279,7 @@ TARGET static inline __attribute__((always_inline)) void NAMED(finish_outputs)(c
   for (; x + width_of_type <= width; x += width_of_type) {                                                             \
     type v = *(const type *)(from + x);                                                                                \
     if (residual) v += *(const type *)(residual + x);                                                                  \
-    if (job->relu) v = (type)((mask)v & ~(mask)(v < 0)); /* NaN stays NaN */                                           \
+    ACTIVATE(type, mask, v, job->activation)                                                                           \
     *(type *)(to + x) = v;                                                                                             \
   }
       FINISH(sixteen, mask16, 16)
@@ -287,7 +288,8 @@ TARGET static inline __attribute__((always_inline)) void NAMED(finish_outputs)(c
 #undef FINISH
       for (; x < width; x++) {
         float v = from[x] + (residual ? residual[x] : 0);
-        to[x] = job->relu && v < 0 ? 0 : v;
+        v = v < lower ? lower : v;
+        to[x] = v > upper ? upper : v;
       }
     }
   }

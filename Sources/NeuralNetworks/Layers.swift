@@ -48,22 +48,24 @@ public struct BatchNorm2d<Scalar: RealScalar>: Module {
     guard let tape = weight.recording?.tape, tape.isTraining else {
       return operation.applied(to: x, weight, bias, runningMean, runningVariance)
     }
-    return trained(on: tape, [x, weight, bias], isRectified: false)
+    return trained(on: tape, [x, weight, bias], .identity)
   }
 
-  /// The normalised features `[B, C, H, W]`, plus a shortcut of their shape if there is one, rectified:
-  /// `(norm(x) + shortcut).relu()`. In training that is one operation, which adds and rectifies while it normalises.
-  public func rectified(_ x: Tensor<Scalar>, adding shortcut: Tensor<Scalar>? = nil) -> Tensor<Scalar> {
+  /// The normalised features `[B, C, H, W]`, plus a shortcut of their shape if there is one, then the activation:
+  /// `(norm(x) + shortcut).relu()`. In training that is one operation, which does all of it in one pass.
+  public func rectified(
+    _ x: Tensor<Scalar>, adding shortcut: Tensor<Scalar>? = nil, by activation: Activation = .relu
+  ) -> Tensor<Scalar> {
     guard let tape = weight.recording?.tape, tape.isTraining else {
       let y = self(x)
-      return (shortcut.map { y + $0 } ?? y).relu()
+      return (shortcut.map { y + $0 } ?? y).activated(by: activation)
     }
-    return trained(on: tape, [x, weight, bias] + (shortcut.map { [$0] } ?? []), isRectified: true)
+    return trained(on: tape, [x, weight, bias] + (shortcut.map { [$0] } ?? []), activation)
   }
 
-  private func trained(on tape: Tape<Scalar>, _ inputs: [Tensor<Scalar>], isRectified: Bool) -> Tensor<Scalar> {
+  private func trained(on tape: Tape<Scalar>, _ inputs: [Tensor<Scalar>], _ activation: Activation) -> Tensor<Scalar> {
     let x = inputs[0]
-    let training = BatchNormalizationTraining(eps: operation.eps, isRectified: isRectified)
+    let training = BatchNormalizationTraining(eps: operation.eps, activation: activation)
     let result = training.applied(to: inputs)
     let (mean, variance) = (tape.saved(for: result)[0], tape.saved(for: result)[1])
     // As in PyTorch, the running variance is the unbiased one.

@@ -138,23 +138,24 @@ private func gradients(_ weight: Double, _ bias: Double) -> Gradients<Double> {
     }
   }
 
-  @Test func `A norm that adds and rectifies is the operations one after another`() throws {
+  @Test func `A norm that adds and activates is the operations one after another`() throws {
     struct Block: Module {
       var norm = BatchNorm2d<Double>(2)
-      var isAtOnce: Bool, hasShortcut: Bool
+      var isAtOnce: Bool, hasShortcut: Bool, activation: Activation
       mutating func visitTensors(_ visit: ModuleVisitor<Double>) { visit("norm", &norm) }
       func callAsFunction(_ x: Tensor<Double>) -> Tensor<Double> {
         let shortcut = x.relu()
-        if isAtOnce { return norm.rectified(x, adding: hasShortcut ? shortcut : nil) }
-        return (hasShortcut ? norm(x) + shortcut : norm(x)).relu()
+        if isAtOnce { return norm.rectified(x, adding: hasShortcut ? shortcut : nil, by: activation) }
+        return (hasShortcut ? norm(x) + shortcut : norm(x)).activated(by: activation)
       }
     }
     let x = Tensor<Double>([3, 2, 4, 5], unit("x", count: 120).map(Double.init))
-    for hasShortcut in [false, true] {
-      var blocks = [true, false].map { Block(isAtOnce: $0, hasShortcut: hasShortcut) }
+    for (hasShortcut, activation) in [(false, Activation.relu), (true, .relu), (false, .relu6), (true, .relu6)] {
+      var blocks = [true, false].map { Block(isAtOnce: $0, hasShortcut: hasShortcut, activation: activation) }
       for index in blocks.indices {
         blocks[index].initialize()
         blocks[index].norm.bias = Tensor([2], [0.25, -0.5])
+        blocks[index].norm.weight = Tensor([2], [6, 4])
       }
       #expect(largestError(blocks[0](x).scalars, blocks[1](x).scalars) < 1e-14)
       for isTraining in [false, true] {

@@ -26,28 +26,29 @@ import Testing
     }
   }
 
-  @Test(arguments: [false, true], [false, true])
-  func `With addend and rectifier it is the operations one after another`(_ adds: Bool, _ isRectified: Bool) {
+  @Test(arguments: [false, true], Activation.allCases)
+  func `With addend and activation it is the operations one after another`(_ adds: Bool, _ activation: Activation) {
     // More pixels than a vector has lanes, and not a multiple; a batch of one group and one of many.
     for shape in [[3, 4, 5, 7], [37, 2, 3, 3]] as [Shape] {
       let x =
         [Tensor<Double>(shape, unit("x", count: shape.scalarCount).map(Double.init))]
-        + ["weight", "bias"].map { Tensor([shape[1]], unit($0, count: shape[1]).map(Double.init)) }
+        // Large enough for results beyond both of ReLU6's bounds.
+        + ["weight", "bias"].map { Tensor([shape[1]], unit($0, count: shape[1]).map { 8 * Double($0) }) }
         + (adds ? [Tensor(shape, unit("addend", count: shape.scalarCount).map(Double.init))] : [])
       func inSteps<Scalar>(_ x: [Tensor<Scalar>]) -> Tensor<Scalar> {
         var y = BatchNormalizationTraining(eps: Self.eps).applied(to: Array(x[..<3]))
         if adds { y = y + x[3] }
-        return isRectified ? y.relu() : y
+        return y.activated(by: activation)
       }
       func atOnce<Scalar>(_ x: [Tensor<Scalar>]) -> Tensor<Scalar> {
-        BatchNormalizationTraining(eps: Self.eps, isRectified: isRectified).applied(to: x)
+        BatchNormalizationTraining(eps: Self.eps, activation: activation).applied(to: x)
       }
       #expect(largestError(atOnce(x).scalars, inSteps(x).scalars) < 1e-14)
       let want = valueWithGradients(at: x) { probe(inSteps($0)) }.gradients
       let got = valueWithGradients(at: x) { probe(atOnce($0)) }.gradients
       for (got, want) in zip(got, want) { #expect(largestError(got.scalars, want.scalars) < 1e-14) }
-      // Finite differences cross a rectifier's kinks.
-      #expect(gradientError(at: x) { probe(atOnce($0)) } < (isRectified ? 1e-5 : 1e-6))
+      // Finite differences cross an activation's kinks.
+      #expect(gradientError(at: x) { probe(atOnce($0)) } < (activation == .identity ? 1e-6 : 1e-5))
       let single = x.map { Tensor<Float>($0.shape, $0.scalars.map { Float($0) }) }
       #expect(largestError(atOnce(single).scalars, inSteps(x).scalars) < 2e-6)
       let gradients = valueWithGradients(at: single) { probe(atOnce($0)) }.gradients
@@ -59,7 +60,7 @@ import Testing
     let x =
       [Tensor<Double>([3, 2, 5, 7], unit("x", count: 210).map(Double.init))]
       + ["weight", "bias"].map { Tensor([2], unit($0, count: 2).map(Double.init)) }
-    let rectified = BatchNormalizationTraining(eps: Self.eps, isRectified: true)
+    let rectified = BatchNormalizationTraining(eps: Self.eps, activation: .relu)
     #expect(gradientError(at: x) { probe(rectified.applied(to: $0 + [$0[0]])) } < 1e-5)
     #expect(
       gradientError(at: x) {
@@ -70,7 +71,7 @@ import Testing
   }
 
   @Test func `What nobody wants is not found`() {
-    let rectified = BatchNormalizationTraining(eps: Self.eps, isRectified: true)
+    let rectified = BatchNormalizationTraining(eps: Self.eps, activation: .relu)
     let inputs = [x] + parameters + [x]
     let all = rectified.apply(inputs, needsGradient: [true, true, true, true])
     let want = rectified.pullback(x, all)
@@ -84,10 +85,10 @@ import Testing
 
   @Test func `A rectified NaN stays NaN and has no gradient`() {
     let x = [Tensor<Float>([2, 1, 2], [1, 2, 3, .nan]), Tensor<Float>([1], [1]), Tensor<Float>([1], [0])]
-    #expect(BatchNormalizationTraining(eps: 0, isRectified: true).applied(to: x).scalars.allSatisfy { $0.isNaN })
+    #expect(BatchNormalizationTraining(eps: 0, activation: .relu).applied(to: x).scalars.allSatisfy { $0.isNaN })
     let addend = Tensor<Float>([2, 1, 2], [0, .nan, 0, 0])
     let numbers = [Tensor<Float>([2, 1, 2], [1, 2, 3, 4])] + x[1...] + [addend]
-    let rectified = BatchNormalizationTraining(eps: 0, isRectified: true)
+    let rectified = BatchNormalizationTraining(eps: 0, activation: .relu)
     let y = rectified.applied(to: numbers).scalars
     #expect(y[0] == 0 && y[1].isNaN && y[3] > 1)
     #expect(valueWithGradients(at: numbers) { probe(rectified.applied(to: $0)) }.gradients[3].scalars[1] == 0)

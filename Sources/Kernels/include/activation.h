@@ -12,4 +12,12 @@ typedef enum {
   COVPOOL_RELU6 = 2,
 } covpool_activation;
 
+/// The activation is min(max(x, lower), upper).
+static inline float covpool_activation_lower(covpool_activation activation) {
+  return activation == COVPOOL_IDENTITY ? -__builtin_inff() : 0;
+}
+static inline float covpool_activation_upper(covpool_activation activation) {
+  return activation == COVPOOL_RELU6 ? 6 : __builtin_inff();
+}
+
 #endif

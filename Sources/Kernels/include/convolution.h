@@ -28,8 +28,8 @@ typedef struct {
   const float *bias;
   /// [batch, out_channels, out_height, out_width], added; may be NULL.
   const float *residual;
-  /// Whether negative results become 0.
-  int relu;
+  /// Applied last.
+  covpool_activation activation;
   /// [batch, out_channels, out_height, out_width].
   float *y;
 } covpool_convolution;

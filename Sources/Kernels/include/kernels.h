@@ -38,10 +38,11 @@ typedef struct {
   /* columns[(c, ky, kx), p - first] = the input pixel under tap (ky, kx) of output pixel p, 0 in the padding, for     \
      first <= p < last; rows of `columns` are last - first long. */                                                    \
   void covpool_im2col_##suffix(const covpool_window *w, const T *x, ptrdiff_t first, ptrdiff_t last, T *columns);      \
-  /* y += bias[row], += residual, max(., 0), each where asked for (bias, residual may be NULL); rows of `columns`. */  \
+  /* y += bias[row], += residual, then the activation (bias and residual may be NULL); rows of `columns`. */           \
   void covpool_epilogue_##suffix(T *y, ptrdiff_t y_stride, const T *bias, const T *residual,                           \
-                                 ptrdiff_t residual_stride, int relu, ptrdiff_t rows, ptrdiff_t columns);              \
-  void covpool_relu_##suffix(const T *x, T *y, ptrdiff_t count);                                                       \
+                                 ptrdiff_t residual_stride, covpool_activation activation, ptrdiff_t rows,             \
+                                 ptrdiff_t columns);                                                                   \
+  void covpool_activate_##suffix(covpool_activation activation, const T *x, T *y, ptrdiff_t count);                    \
   void covpool_add_##suffix(const T *a, const T *b, T *y, ptrdiff_t count);                                            \
   /* Maximum over the window, padding never wins; scratch holds width numbers. */                                      \
   void covpool_max_pool_##suffix(const covpool_window *w, const T *x, T *y, T *scratch);                               \
@@ -60,20 +61,23 @@ typedef struct {
   void covpool_normal_##suffix(uint64_t seed, uint64_t first, T deviation, T *y, ptrdiff_t count);                     \
   /* x += columns, the transpose of im2col for pixels first ..< last. */                                               \
   void covpool_col2im_##suffix(const covpool_window *w, const T *columns, ptrdiff_t first, ptrdiff_t last, T *x);      \
-  /* y[i] = gradient[i] where result[i] > 0, else 0. */                                                                \
-  void covpool_relu_gradient_##suffix(const T *result, const T *gradient, T *y, ptrdiff_t count);                      \
+  /* y[i] = gradient[i] where the activation's result[i] lies inside its bounds, else 0. */                            \
+  void covpool_activation_gradient_##suffix(covpool_activation activation, const T *result, const T *gradient, T *y,   \
+                                            ptrdiff_t count);                                                          \
   /* Each channel's mean and biased variance, in double. */                                                            \
   void covpool_batch_moments_##suffix(const covpool_batch *batch, const T *x, double *means, double *variances);       \
-  /* y = x * scale + shift + addend with each channel's factors, rectified if asked; addend may be NULL, for 0. */     \
+  /* y = the activation of x * scale + shift + addend with each channel's factors; addend may be NULL, for 0. */       \
   void covpool_batch_affine_##suffix(const covpool_batch *batch, const T *x, const T *scale, const T *shift,           \
-                                     const T *addend, int rectifies, T *y);                                            \
-  /* Each channel's sums of g and of g * (x - mean), in double. With a result g counts where that is positive, and is  \
-     stored so in masked, which may be g, unless that is NULL. */                                                      \
-  void covpool_batch_gradient_sums_##suffix(const covpool_batch *batch, const T *x, const T *g, const T *result,       \
-                                            const T *means, T *masked, double *sums, double *products);                \
-  /* y = a * g + b * x + c with each channel's factors; with a result g counts where that is positive; y may be g. */  \
-  void covpool_batch_combine_##suffix(const covpool_batch *batch, const T *a, const T *g, const T *result, const T *b, \
-                                      const T *x, const T *c, T *y);                                                   \
+                                     const T *addend, covpool_activation activation, T *y);                            \
+  /* Each channel's sums of g and of g * (x - mean), in double. g counts where the activation's result lies inside its \
+     bounds, and is stored so in masked, which may be g, unless that is NULL. Without activation result is not read. */\
+  void covpool_batch_gradient_sums_##suffix(const covpool_batch *batch, const T *x, const T *g,                        \
+                                            covpool_activation activation, const T *result, const T *means,            \
+                                            T *masked, double *sums, double *products);                                \
+  /* y = a * g + b * x + c with each channel's factors; g counts as for the sums; y may be g. */                       \
+  void covpool_batch_combine_##suffix(const covpool_batch *batch, const T *a, const T *g,                              \
+                                      covpool_activation activation, const T *result, const T *b, const T *x,          \
+                                      const T *c, T *y);                                                               \
   /* Adds each pooled gradient to the first largest pixel of its window; x_gradient is zeroed first. */                \
   void covpool_max_pool_gradient_##suffix(const covpool_window *w, const T *x, const T *gradient, T *x_gradient);      \
   /* Spreads each pooled gradient evenly over its window's pixels; x_gradient is zeroed first. */                      \

@@ -6,6 +6,8 @@
 
 #include <stddef.h>
 
+#include "activation.h"
+
 /// y[b, o] = the sum over i of x[b, i] * w[o, i] for outputs [first, last); rows of y are `outputs` long.
 void covpool_linear(const float *x, ptrdiff_t batch, const float *w, ptrdiff_t features, ptrdiff_t outputs,
                     ptrdiff_t first, ptrdiff_t last, float *y);
@@ -25,9 +27,10 @@ void covpool_pack_linear(const float *w, ptrdiff_t features, ptrdiff_t outputs, 
 void covpool_pack_images(const float *x, ptrdiff_t images, ptrdiff_t features, ptrdiff_t first, ptrdiff_t last,
                          float *packed);
 
-/// y[b, o] = the sum over i of x[b, i] * w[o, i], + bias[o] if there is a bias, for the outputs of `panel`. `images`
+/// y[b, o] = the activation of the sum over i of x[b, i] * w[o, i], + bias[o] if there is a bias, for the outputs of `panel`. `images`
 /// are all of the batch, eight by eight, and `w` the panel's weights, packed.
-void covpool_linear_panel(const float *images, ptrdiff_t batch, const float *w, const float *bias, ptrdiff_t features,
-                          ptrdiff_t outputs, ptrdiff_t panel, float *y);
+void covpool_linear_panel(const float *images, ptrdiff_t batch, const float *w, const float *bias,
+                          covpool_activation activation, ptrdiff_t features, ptrdiff_t outputs, ptrdiff_t panel,
+                          float *y);
 
 #endif

@@ -42,7 +42,7 @@ void covpool_winograd_multiply(const covpool_convolution *job, ptrdiff_t first, 
                                ptrdiff_t first_panel, ptrdiff_t last_panel, const float *inputs, float *sums);
 
 /// Transforms the sums back, for output channels [first_channel, last_channel), and finishes them: bias, residual,
-/// ReLU.
+/// activation.
 void covpool_winograd_outputs(const covpool_convolution *job, ptrdiff_t first, ptrdiff_t count, ptrdiff_t first_channel,
                               ptrdiff_t last_channel, const float *sums);
 

@@ -18,3 +18,89 @@ public enum Activation: Sendable, Hashable, CaseIterable {
     }
   }
 }
+
+/// max(x, 0) of every scalar; NaN stays NaN.
+public struct ReLU: TensorOperation {
+  /// The operation, for one input of any shape.
+  public init() {}
+
+  public func outputShape(_ inputs: [Shape]) -> Shape { activatedShape(self, inputs) }
+
+  public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
+    activate(inputs[0], .relu, into: result)
+  }
+
+  public var pullbackNeeds: PullbackNeeds { .output }
+
+  /// The gradient where the result is positive.
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    [activationGradient(gradient, .relu, result: application.output)]
+  }
+}
+
+/// min(max(x, 0), 6) of every scalar; NaN stays NaN.
+public struct ReLU6: TensorOperation {
+  /// The operation, for one input of any shape.
+  public init() {}
+
+  public func outputShape(_ inputs: [Shape]) -> Shape { activatedShape(self, inputs) }
+
+  public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
+    activate(inputs[0], .relu6, into: result)
+  }
+
+  public var pullbackNeeds: PullbackNeeds { .output }
+
+  /// The gradient where the result lies between 0 and 6.
+  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    [activationGradient(gradient, .relu6, result: application.output)]
+  }
+}
+
+private func activatedShape(_ operation: some TensorOperation, _ inputs: [Shape]) -> Shape {
+  operation.require(inputs.count == 1, "expected one input", inputs)
+  return inputs[0]
+}
+
+private func activate<Scalar>(
+  _ x: Tensor<Scalar>, _ activation: Activation, into result: UnsafeMutableBufferPointer<Scalar>
+) {
+  forEachChunk(of: result.count) { range in
+    let (x, y) = (x.pointer + range.lowerBound, result.baseAddress! + range.lowerBound)
+    forPrecision(
+      of: Scalar.self, float: { covpool_activate_f32(activation.kernel, x.float, y.float, range.count) },
+      double: { covpool_activate_f64(activation.kernel, x.double, y.double, range.count) })
+  }
+}
+
+private func activationGradient<Scalar>(
+  _ gradient: Tensor<Scalar>, _ activation: Activation, result: Tensor<Scalar>
+) -> Tensor<Scalar> {
+  Tensor(gradient.shape) { target in
+    forEachChunk(of: target.count) { range in
+      let first = range.lowerBound
+      let (y, g, to) = (result.pointer + first, gradient.pointer + first, target.baseAddress! + first)
+      forPrecision(
+        of: Scalar.self,
+        float: { covpool_activation_gradient_f32(activation.kernel, y.float, g.float, to.float, range.count) },
+        double: { covpool_activation_gradient_f64(activation.kernel, y.double, g.double, to.double, range.count) })
+    }
+  }
+}
+
+extension Tensor {
+  /// max(x, 0) of every scalar.
+  public func relu() -> Tensor { ReLU().applied(to: self) }
+
+  /// min(max(x, 0), 6) of every scalar.
+  public func relu6() -> Tensor { ReLU6().applied(to: self) }
+
+  /// The activation of every scalar.
+  public func activated(by activation: Activation) -> Tensor {
+    switch activation {
+    case .identity: self
+    case .relu: relu()
+    case .relu6: relu6()
+    }
+  }
+}

@@ -46,7 +46,7 @@ public struct BatchNormalization: TensorOperation {
 }
 
 /// Batch normalisation by the batch's own statistics, as in training, and what follows it in a residual block, the
-/// addition of a shortcut and the rectifier: they are done in the pass that normalises.
+/// addition of a shortcut and the activation: they are done in the pass that normalises.
 ///
 /// Inputs: features `[B, C, …]`, weight and bias, each `[C]`, and perhaps an addend of the features' shape. The batch's
 /// mean and biased variance, in double precision, are what `apply` saves: two tensors `[C]`. Ioffe and Szegedy 2015,
@@ -54,11 +54,11 @@ public struct BatchNormalization: TensorOperation {
 public struct BatchNormalizationTraining: TensorOperation {
   /// Added to the variance under the root.
   public var eps: Double
-  /// Whether the result is rectified: max(…, 0), where NaN stays NaN.
-  public var isRectified: Bool
+  /// Applied last.
+  public var activation: Activation
 
-  /// A normalisation with this `eps`, followed by a rectifier if `isRectified`.
-  public init(eps: Double, isRectified: Bool = false) { (self.eps, self.isRectified) = (eps, isRectified) }
+  /// A normalisation with this `eps`, followed by an activation.
+  public init(eps: Double, activation: Activation = .identity) { (self.eps, self.activation) = (eps, activation) }
 
   public func outputShape(_ inputs: [Shape]) -> Shape {
     require(3...4 ~= inputs.count && inputs[0].rank >= 2, "expected [B, C, …], [C], [C] and perhaps an addend", inputs)
@@ -84,9 +84,9 @@ public struct BatchNormalizationTraining: TensorOperation {
       ], needsGradient: needsGradient)
   }
 
-  public var pullbackNeeds: PullbackNeeds { isRectified ? [.inputs, .output] : .inputs }
+  public var pullbackNeeds: PullbackNeeds { activation == .identity ? .inputs : [.inputs, .output] }
 
-  /// With N numbers in a channel, σ = √(variance + eps), and ∂y = 0 where a rectified result is not positive:
+  /// With N numbers in a channel, σ = √(variance + eps), and ∂y = 0 where the activation's result is one of its bounds:
   /// ∂x = weight / σ · (∂y − Σ∂y / N − x̂ Σ(∂y x̂) / N), ∂weight = Σ ∂y x̂, ∂bias = Σ ∂y, ∂addend = ∂y.
   public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
     pullbackToNothing(gradient, application)
@@ -99,7 +99,8 @@ public struct BatchNormalizationTraining: TensorOperation {
     let (means, variances) = (application.saved[0], application.saved[1].scalars)
     let wantsAddend = application.inputs.count == 4 && application.needsGradient[3]
     let channels = ChannelGradients(
-      x, consume gradient, result: isRectified ? application.output : nil, means: means, keepsMasked: wantsAddend)
+      x, consume gradient, activation, result: activation == .identity ? nil : application.output, means: means,
+      keepsMasked: wantsAddend)
     let inverses = variances.map { 1 / (Double($0) + eps).squareRoot() }
     let count = Double(x.scalarCount / x.shape[1])
     let factors = (0..<inverses.count).map { channel in
@@ -147,14 +148,14 @@ public struct BatchNormalizationTraining: TensorOperation {
     let shape = inputs[1].shape
     applyAffine(
       Tensor(shape, scales.map { Scalar($0) }), Tensor(shape, shifts.map { Scalar($0) }), to: inputs[0],
-      adding: inputs.count == 4 ? inputs[3] : nil, isRectified: isRectified, into: result)
+      adding: inputs.count == 4 ? inputs[3] : nil, activation: activation, into: result)
   }
 }
 
-/// scale · x + shift + addend with each channel's factors `[C]`, rectified where asked.
+/// scale · x + shift + addend with each channel's factors `[C]`, then the activation.
 private func applyAffine<Scalar: RealScalar>(
   _ scale: Tensor<Scalar>, _ shift: Tensor<Scalar>, to x: Tensor<Scalar>, adding addend: Tensor<Scalar>? = nil,
-  isRectified: Bool = false, into result: UnsafeMutablePointer<Scalar>
+  activation: Activation = .identity, into result: UnsafeMutablePointer<Scalar>
 ) {
   ImageGroups(x.shape).forEach { part in
     var layout = part.layout
@@ -164,11 +165,11 @@ private func applyAffine<Scalar: RealScalar>(
       of: Scalar.self,
       float: {
         covpool_batch_affine_f32(
-          &layout, from.float, scale.float, shift.float, added?.float, isRectified ? 1 : 0, to.float)
+          &layout, from.float, scale.float, shift.float, added?.float, activation.kernel, to.float)
       },
       double: {
         covpool_batch_affine_f64(
-          &layout, from.double, scale.double, shift.double, added?.double, isRectified ? 1 : 0, to.double)
+          &layout, from.double, scale.double, shift.double, added?.double, activation.kernel, to.double)
       })
   }
 }
@@ -176,25 +177,26 @@ private func applyAffine<Scalar: RealScalar>(
 /// What the gradients of both normalisations are made of: Σ ∂y and Σ ∂y (x − mean) of each channel.
 private struct ChannelGradients<Scalar: RealScalar> {
   private let x: Tensor<Scalar>
-  /// ∂y, of which only that where `result` is positive counts.
+  /// ∂y, of which only that counts where `result` lies inside the activation's bounds.
   private(set) var gradient: Tensor<Scalar>
+  private let activation: Activation
   private let result: Tensor<Scalar>?
   private let groups: ImageGroups
   let sums: [Double]
   let products: [Double]
 
   /// - Parameters:
-  ///   - result: what a rectifier made of y; `nil` where there is none.
+  ///   - result: what the activation made of y; `nil` without one.
   ///   - means: each channel's.
   ///   - keepsMasked: whether `gradient` is to be 0 wherever it does not count.
   init(
-    _ x: Tensor<Scalar>, _ gradient: consuming Tensor<Scalar>, result: Tensor<Scalar>? = nil, means: Tensor<Scalar>,
-    keepsMasked: Bool = false
+    _ x: Tensor<Scalar>, _ gradient: consuming Tensor<Scalar>, _ activation: Activation = .identity,
+    result: Tensor<Scalar>? = nil, means: Tensor<Scalar>, keepsMasked: Bool = false
   ) {
     let groups = ImageGroups(x.shape)
     self.gradient = gradient
     let ofResult = self.gradient.pointer
-    let masked = keepsMasked && result != nil ? self.gradient.replacement() : nil
+    let masked = keepsMasked && activation != .identity ? self.gradient.replacement() : nil
     let parts = groups.results { part, sums, products in
       var layout = part.layout
       let (from, g, y) = (x.pointer + part.start, ofResult + part.start, result.map { $0.pointer + part.start })
@@ -203,14 +205,16 @@ private struct ChannelGradients<Scalar: RealScalar> {
       forPrecision(
         of: Scalar.self,
         float: {
-          covpool_batch_gradient_sums_f32(&layout, from.float, g.float, y?.float, mean.float, to?.float, sums, products)
+          covpool_batch_gradient_sums_f32(
+            &layout, from.float, g.float, activation.kernel, y?.float, mean.float, to?.float, sums, products)
         },
         double: {
           covpool_batch_gradient_sums_f64(
-            &layout, from.double, g.double, y?.double, mean.double, to?.double, sums, products)
+            &layout, from.double, g.double, activation.kernel, y?.double, mean.double, to?.double, sums, products)
         })
     }
     (self.x, self.groups, self.result) = (x, groups, masked == nil ? result : nil)
+    self.activation = masked == nil ? activation : .identity
     if let masked { self.gradient = masked }
     sums = parts.map { $0.reduce(0) { $0 + $1.0 } }
     products = parts.map { $0.reduce(0) { $0 + $1.1 } }
@@ -233,10 +237,12 @@ private struct ChannelGradients<Scalar: RealScalar> {
       forPrecision(
         of: Scalar.self,
         float: {
-          covpool_batch_combine_f32(&layout, a.float, g.float, y?.float, b.float, from.float, c.float, to.float)
+          covpool_batch_combine_f32(
+            &layout, a.float, g.float, activation.kernel, y?.float, b.float, from.float, c.float, to.float)
         },
         double: {
-          covpool_batch_combine_f64(&layout, a.double, g.double, y?.double, b.double, from.double, c.double, to.double)
+          covpool_batch_combine_f64(
+            &layout, a.double, g.double, activation.kernel, y?.double, b.double, from.double, c.double, to.double)
         })
     }
     return combined

@@ -6,14 +6,16 @@ package struct Epilogue<Scalar: RealScalar> {
   package var bias: UnsafePointer<Scalar>?
   /// Features of the output's shape that are added.
   package var residual: UnsafePointer<Scalar>?
-  /// Whether negative results become 0.
-  package var relu = false
+  /// Applied last.
+  package var activation = Activation.identity
 
-  package init(bias: UnsafePointer<Scalar>? = nil, residual: UnsafePointer<Scalar>? = nil, relu: Bool = false) {
-    (self.bias, self.residual, self.relu) = (bias, residual, relu)
+  package init(
+    bias: UnsafePointer<Scalar>? = nil, residual: UnsafePointer<Scalar>? = nil, activation: Activation = .identity
+  ) {
+    (self.bias, self.residual, self.activation) = (bias, residual, activation)
   }
 
-  fileprivate var isEmpty: Bool { bias == nil && residual == nil && !relu }
+  fileprivate var isEmpty: Bool { bias == nil && residual == nil && activation == .identity }
 }
 
 /// A way to convolve.
@@ -184,7 +186,7 @@ package func convolve<Scalar: RealScalar>(
   (job.x, job.weights, job.y) = (input.float, weights.tensor.pointer.float, output.float)
   job.scale = weights.scales?.pointer.float
   (job.bias, job.residual) = (epilogue.bias?.float, epilogue.residual?.float)
-  job.relu = epilogue.relu ? 1 : 0
+  job.activation = epilogue.activation.kernel
   switch weights.algorithm {
   case .winograd: convolveByWinograd(job)
   case .strassen: convolveByStrassen(job)
@@ -269,8 +271,8 @@ private func convolveByProducts<Scalar: RealScalar>(
     if !epilogue.isEmpty {
       let residual = epilogue.residual.map { $0 + image * outputChannels * pixels + range.lowerBound }
       finish(
-        target, stride: pixels, bias: epilogue.bias, residual: residual, relu: epilogue.relu, rows: outputChannels,
-        columns: range.count)
+        target, stride: pixels, bias: epilogue.bias, residual: residual, activation: epilogue.activation,
+        rows: outputChannels, columns: range.count)
     }
   }
 }
@@ -288,14 +290,14 @@ func im2col<Scalar: RealScalar>(
 
 private func finish<Scalar: RealScalar>(
   _ y: UnsafeMutablePointer<Scalar>, stride: Int, bias: UnsafePointer<Scalar>?, residual: UnsafePointer<Scalar>?,
-  relu: Bool, rows: Int, columns: Int
+  activation: Activation, rows: Int, columns: Int
 ) {
   forPrecision(
     of: Scalar.self,
     float: {
-      covpool_epilogue_f32(y.float, stride, bias?.float, residual?.float, stride, relu ? 1 : 0, rows, columns)
+      covpool_epilogue_f32(y.float, stride, bias?.float, residual?.float, stride, activation.kernel, rows, columns)
     },
     double: {
-      covpool_epilogue_f64(y.double, stride, bias?.double, residual?.double, stride, relu ? 1 : 0, rows, columns)
+      covpool_epilogue_f64(y.double, stride, bias?.double, residual?.double, stride, activation.kernel, rows, columns)
     })
 }

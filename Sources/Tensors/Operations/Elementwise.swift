@@ -1,49 +1,5 @@
 import Kernels
 
-/// max(x, 0) of every scalar; NaN stays NaN.
-public struct ReLU: TensorOperation {
-  /// The operation.
-  public init() {}
-
-  public func outputShape(_ inputs: [Shape]) -> Shape {
-    require(inputs.count == 1, "expected one input", inputs)
-    return inputs[0]
-  }
-
-  public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
-    let (x, y) = (inputs[0].pointer, result.baseAddress!)
-    forEachChunk(of: result.count) { range in
-      forPrecision(
-        of: Scalar.self,
-        float: { covpool_relu_f32((x + range.lowerBound).float, (y + range.lowerBound).float, range.count) },
-        double: { covpool_relu_f64((x + range.lowerBound).double, (y + range.lowerBound).double, range.count) })
-    }
-  }
-
-  public var pullbackNeeds: PullbackNeeds { .output }
-
-  /// The gradient where the result is positive.
-  public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
-    let (result, g) = (application.output.pointer, gradient.pointer)
-    return [
-      Tensor(gradient.shape) { target in
-        let y = target.baseAddress!
-        forEachChunk(of: target.count) { range in
-          let first = range.lowerBound
-          forPrecision(
-            of: Scalar.self,
-            float: {
-              covpool_relu_gradient_f32((result + first).float, (g + first).float, (y + first).float, range.count)
-            },
-            double: {
-              covpool_relu_gradient_f64((result + first).double, (g + first).double, (y + first).double, range.count)
-            })
-        }
-      }
-    ]
-  }
-}
-
 /// The sum of two tensors of one shape.
 public struct Addition: TensorOperation {
   /// The operation.
@@ -110,9 +66,6 @@ package func forEachChunk(of count: Int, _ body: (Range<Int>) -> Void) {
 }
 
 extension Tensor {
-  /// max(x, 0) of every scalar.
-  public func relu() -> Tensor { ReLU().applied(to: self) }
-
   /// The sum of two tensors of one shape.
   public static func + (a: Tensor, b: Tensor) -> Tensor { Addition().applied(to: a, b) }
 

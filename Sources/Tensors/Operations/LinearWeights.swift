@@ -23,8 +23,10 @@ package struct LinearWeights<Scalar: RealScalar>: Sendable {
     }
   }
 
-  /// `[B, I]` to `[B, O]`.
-  package func apply(_ x: UnsafePointer<Scalar>, batch: Int, into y: UnsafeMutablePointer<Scalar>) {
+  /// `[B, I]` to `[B, O]`, the activation applied last.
+  package func apply(
+    _ x: UnsafePointer<Scalar>, batch: Int, activation: Activation = .identity, into y: UnsafeMutablePointer<Scalar>
+  ) {
     let images = Int(COVPOOL_LINEAR_IMAGES), groups = (batch + images - 1) / images
     let pool = WorkerPool.shared
     withScratch(of: Float.self, groups * images * features) { columns in
@@ -37,8 +39,8 @@ package struct LinearWeights<Scalar: RealScalar>: Sendable {
       }
       pool.forEach(packed.shape[0]) { panel in
         covpool_linear_panel(
-          columns, batch, packed.pointer.float + panel * features * packed.shape[2], bias?.pointer.float, features,
-          outputs, panel, y.float)
+          columns, batch, packed.pointer.float + panel * features * packed.shape[2], bias?.pointer.float,
+          activation.kernel, features, outputs, panel, y.float)
       }
     }
   }
