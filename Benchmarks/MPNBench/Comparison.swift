@@ -94,7 +94,7 @@ struct Comparison {
       ("newton-schulz", .newtonSchulz(), 1e-4),
       ("newton-schulz-manual", .newtonSchulz(), 1e-4),
     ] {
-      let ours = own.matrixOperations.reduce(single) { $1.forward([$0]) }
+      let ours = own.normalizer.matrixSteps.reduce(single) { $1($0, []) }
       let distance = relativeDistance(try peer.root(name, shape: shape), ours)
       guard distance < tolerance else {
         throw UsageError("PyTorch's \(name) differs from ours by \(distance) of its norm, more than \(tolerance)")

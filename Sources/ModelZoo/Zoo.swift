@@ -20,7 +20,9 @@ public enum Zoo {
   public static func entry(named name: String) throws(ZooError) -> ZooEntry {
     if let entry = entries.first(where: { $0.name == name }) { return entry }
     let alias = architectures.lazy.compactMap { $0.aliases[name] }.first
-    guard let configuration = configuration(named: alias ?? name) else { throw ZooError.unknownModel(name, suggestions(for: name)) }
+    guard let configuration = configuration(named: alias ?? name) else {
+      throw ZooError.unknownModel(name, suggestions(for: name))
+    }
     return entries.first { $0.configuration == configuration }
       ?? ZooEntry(name: configuration.name, configuration: configuration, published: [], checkpointURL: nil)
   }

@@ -22,8 +22,9 @@ func writeNetwork(
 }
 
 @Suite struct CheckpointLoadingTests {
-  @Test(arguments: PublishedHead.allCases) func `What is written is loaded, class count and d from the file`(_ head: PublishedHead) throws
-  {
+  @Test(arguments: PublishedHead.allCases) func `What is written is loaded, class count and d from the file`(
+    _ head: PublishedHead
+  ) throws {
     let network = hashFilled(try smallConfiguration(head))
     let path = try writeNetwork(network)
     defer { try? FileManager.default.removeItem(atPath: path) }
@@ -96,7 +97,9 @@ func writeNetwork(
   }
 
   @Test func `Fast-MPN weights run as DropCov and the reverse, with a warning`() throws {
-    for (saved, asked, word) in [(PublishedHead.fastmpn, PublishedHead.dropcov, "Fast-MPN"), (.dropcov, .fastmpn, "DropCov")] {
+    for (saved, asked, word) in [
+      (PublishedHead.fastmpn, PublishedHead.dropcov, "Fast-MPN"), (.dropcov, .fastmpn, "DropCov"),
+    ] {
       let path = try writeNetwork(hashFilled(smallConfiguration(saved)))
       defer { try? FileManager.default.removeItem(atPath: path) }
       let (network, report) = try AnyNetwork<Float>.load(configuration("resnet20-\(asked)"), from: path)

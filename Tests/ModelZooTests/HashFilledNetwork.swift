@@ -14,7 +14,8 @@ func hashFilled(_ configuration: NetworkConfiguration) -> AnyNetwork<Float> {
 /// The name in a MindSpore checkpoint, by rules written here a second time, in the other direction.
 func mindsporeName(_ name: String, _ configuration: NetworkConfiguration) -> String {
   var name = name.replacing(".downsample.", with: ".down_sample_layer.")
-  if ["resnet18", "resnet34"].contains(configuration.backbone), name.hasPrefix("layer"), !name.hasPrefix("layer_reduce") {
+  if ["resnet18", "resnet34"].contains(configuration.backbone), name.hasPrefix("layer"), !name.hasPrefix("layer_reduce")
+  {
     name = name.replacing(".bn1.", with: ".bn1d.").replacing(".bn2.", with: ".bn2d.")
   }
   if name.contains(".bn") || name.hasPrefix("bn1.") || name.contains("_bn.") || name.contains("down_sample_layer.1.") {

@@ -166,7 +166,7 @@ private func gradients(_ weight: Double, _ bias: Double) -> Gradients<Double> {
         for (got, want) in zip(results[0].gradients.tensors, results[1].gradients.tensors) {
           #expect(largestError(got.scalars, want.scalars) < 1e-12)
         }
-        #expect(results[0].updates.map(\.1.scalars) == results[1].updates.map(\.1.scalars))
+        #expect(results[0].updates.map(\.tensor.scalars) == results[1].updates.map(\.tensor.scalars))
       }
     }
   }

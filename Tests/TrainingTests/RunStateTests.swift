@@ -117,11 +117,12 @@ import Training
       (["settings", "recipe", "batchSize"], 0, "batchSize must be from 1 to 65536, not 0"),
       (["settings", "recipe", "epochs"], 1 << 40, "epochs must be from 1 to 1000000"),
       (["settings", "recipe", "augmentation", "padding"], -4, "augmentation.padding must be from 0 to 1024"),
-      (["configuration", "dimension"], 1 << 30, "configuration.dimension is 1073741824, that of"),
+      (["configuration", "covariance", "dimension"], 1 << 30, "configuration.dimension is 1073741824, that of"),
       (["configuration", "classes"], 1 << 40, "configuration.classes is 1099511627776"),
-      (["configuration", "depth"], 32, "configuration must be resnet20-fastmpn"),
-      (["configuration", "depth"], 21, "configuration must be resnet20-fastmpn"),
-      (["format"], 3, "its state is of format 3, this version reads 2"),
+      (["configuration", "backbone"], 21, "configuration.backbone: Expected to decode String"),
+      (["configuration", "input", "crop"], 0, "its configuration is that of no network of the zoo"),
+      (["configuration", "input", "resize"], 1, "configuration.input.resize: "),
+      (["format"], 2, "its state is of format 2, this version reads 3"),
       (["data", "trainingImages"], 1 << 62, "data.trainingImages must be from 1 to 1099511627776"),
     ] as [([String], Int, String)])
   func `Numbers are checked for themselves and among each other`(path: [String], value: Int, wanted: String) throws {

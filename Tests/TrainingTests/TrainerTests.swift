@@ -93,8 +93,8 @@ import Training
   @Test func `A run from a checkpoint of other iterations is resumed with them`() throws {
     let scratch = try Scratch()
     var configuration = try Zoo.entry(named: "resnet20-fastmpn").configuration
-    configuration.normalization = .newtonSchulz(NewtonSchulz(iterations: 2, scaling: .frobenius))
-    configuration.dimension = 8
+    configuration.covariance?.normalization = .newtonSchulz(NewtonSchulz(iterations: 2, scaling: .frobenius))
+    configuration.covariance?.dimension = 8
     var network = AnyNetwork<Float>(configuration)
     network.initialize()
     try writeSafetensors(
@@ -117,8 +117,8 @@ import Training
     #expect(isSame)
     let learned = second.network.tensors.first { $0.description.name == "normalization.weight" }?.tensor.scalars
     #expect(learned?.contains { $0 != 1 } == true)
-    let classifier = try Classifier("resnet20-fastmpn", checkpoint: scratch.path + "/whole/last.safetensors")
-    #expect(classifier.configuration.normalization == .singularValue && classifier.report?.warnings == [])
+    let classifier = try Classifier(contentsOf: scratch.path + "/whole/last.safetensors")
+    #expect(classifier.model == "resnet20-svpn" && classifier.report?.warnings == [])
     settings.model = "resnet20"
     #expect(throws: TrainingError.self) { try Trainer(settings, output: scratch.path + "/gap") }
   }
@@ -165,7 +165,7 @@ import Training
     let trainer = try Trainer(settings, output: scratch.path + "/run")
     let start = try Checkpoint(contentsOf: checkpoint)
     let values = Dictionary(uniqueKeysWithValues: trainer.network.tensors.map { ($0.description.name, $0.tensor) })
-    #expect(trainer.network.configuration.dimension == 8 && trainer.network.configuration.classes == 10)
+    #expect(trainer.network.configuration.covariance?.dimension == 8 && trainer.network.configuration.classes == 10)
     #expect(try values["conv1.weight"]?.scalars == start.tensors["conv1.weight"]?.tensor(as: Float.self).scalars)
     #expect(values["fc.weight"]?.shape == [10, 36])
     #expect(try trainer.run() == .complete)

@@ -112,9 +112,11 @@ import Testing
         }
       }
     }
-    var grey = try Zoo.entry(named: "resnet18").configuration
-    grey.inputChannels = 1
-    #expect(grey.transform.channels == 1 && grey.transform.crop == 224)
+    for entry in Zoo.entries {
+      let configuration = entry.configuration
+      let grey = configuration.architecture.input(configuration.backbone, channels: 1)
+      #expect(grey.channels == 1 && configuration.input.channels == 3, "\(entry.name)")
+    }
   }
 
   @Test func `Results go where they were asked to go`() throws {

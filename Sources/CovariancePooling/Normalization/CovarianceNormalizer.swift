@@ -35,8 +35,8 @@ public protocol CovarianceNormalizer: Sendable {
 }
 
 extension CovarianceNormalizer {
-  public init(_ name: String, _ options: inout NormalizationOptions) throws(NormalizationError) where Self: PlainNormalizer
-  {
+  public init(_ name: String, _ options: inout NormalizationOptions) throws(NormalizationError)
+  where Self: PlainNormalizer {
     self.init()
   }
 

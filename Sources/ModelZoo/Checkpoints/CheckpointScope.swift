@@ -17,7 +17,8 @@ struct CheckpointScope {
     let plain = Zoo.architectures.first { $0.marks.allSatisfy(all.contains) }
     guard plain == nil, let architecture = Zoo.architectures.first(where: { !Self.prefixes($0, names, all).isEmpty })
     else {
-      self.architecture = plain
+      // With the first weight alone it may be a damaged file of that architecture, whose tensors are listed then.
+      self.architecture = plain ?? Zoo.architectures.first { all.contains($0.marks[0]) }
       return
     }
     self.architecture = architecture

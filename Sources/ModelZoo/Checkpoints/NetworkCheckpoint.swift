@@ -26,7 +26,9 @@ struct NetworkCheckpoint {
     func named<Value>(_ values: [String: Value]) -> [String: Value] {
       Dictionary(
         values.compactMap { name, value in
-          scope.name(name).flatMap { architecture?.tensorName($0, flavour: flavour) ?? $0 }.map { ($0, value) }
+          scope.name(name).flatMap { own in
+            architecture == nil ? own : architecture?.tensorName(own, flavour: flavour)
+          }.map { ($0, value) }
         }, uniquingKeysWith: { first, _ in first })
     }
     tensors = named(checkpoint.tensors)

@@ -39,7 +39,8 @@ public struct ResNet<Scalar: RealScalar>: Network {
         })
     }
     head = PoolingHead(
-      configuration, channels: layout.outputChannels, names: ResNetArchitecture.headNames(configuration), eps: style.eps)
+      configuration, channels: layout.outputChannels, names: ResNetArchitecture.headNames(configuration), eps: style.eps
+    )
   }
 
   public mutating func visitTensors(_ visit: ModuleVisitor<Scalar>) {

@@ -75,7 +75,8 @@ private let mindsporeFiles: [PublishedHead: [Int: String]] = [
 ]
 
 extension ResNetArchitecture {
-  public static let entries: [ZooEntry] = [18, 34, 50, 101].flatMap(imageNetEntries) + [20, 32, 44, 56].flatMap(cifarEntries)
+  public static let entries: [ZooEntry] =
+    [18, 34, 50, 101].flatMap(imageNetEntries) + [20, 32, 44, 56].flatMap(cifarEntries)
 
   private static func imageNetEntries(_ depth: Int) -> [ZooEntry] {
     let mindspore: [PublishedHead] = depth == 101 ? [] : [.gap, .fastmpn, .dropcov]
@@ -120,8 +121,10 @@ extension ResNetArchitecture {
   }
 
   private static func mindsporeEntry(_ depth: Int, _ head: PublishedHead) -> ZooEntry? {
-    guard let configuration = Self.configuration(
-        "resnet\(depth)", head.normalization, flavour: .mindspore) else { return nil }
+    guard
+      let configuration = Self.configuration(
+        "resnet\(depth)", head.normalization, flavour: .mindspore)
+    else { return nil }
     let published = jointTable[depth]?[head].map {
       PublishedFigures(
         source: jointMindSpore, top1: $0.mindspore, megaParameters: $0.mega, gigaMultiplyAdds: $0.giga,
