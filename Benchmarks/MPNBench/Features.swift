@@ -100,7 +100,9 @@ struct Features {
     _ network: AnyNetwork<Float>, _ name: String, _ images: String?, _ batch: Int
   ) throws -> Features {
     let configuration = network.configuration
-    guard configuration.covariance != nil else { throw UsageError("--features \(name): this network takes no covariance") }
+    guard configuration.covariance != nil else {
+      throw UsageError("--features \(name): this network takes no covariance")
+    }
     let single = configuration.inputShape
     let shape = Shape([batch] + single.dropFirst())
     var title = name

@@ -78,7 +78,8 @@ public func valueWithGradients<Model: Module>(
 /// The same of a function that makes other tensors on the way, such as logits, which come back without their history.
 public func valueWithGradients<Model: Module>(
   of module: Model, isTraining: Bool = true, random: RandomStream = RandomStream(seed: 0, name: "tape"),
-  allowsUnused: Bool = false, _ function: (Model) throws -> (value: Tensor<Model.Scalar>, auxiliary: [Tensor<Model.Scalar>])
+  allowsUnused: Bool = false,
+  _ function: (Model) throws -> (value: Tensor<Model.Scalar>, auxiliary: [Tensor<Model.Scalar>])
 ) throws -> (result: StepResult<Model.Scalar>, auxiliary: [Tensor<Model.Scalar>]) {
   let tape = Tape<Model.Scalar>(.differentiating(isTraining: isTraining), random: random)
   let (recorded, parameters) = module.recorded(on: tape)

@@ -28,9 +28,9 @@ final class Scratch {
 
   /// Writes a small Fast-MPN network for CIFAR-10 with random weights; returns the file.
   func writeNetwork() throws -> String {
-    var configuration = NetworkConfiguration(depth: 20, head: .fastmpn)!
-    configuration.dimension = 8
-    var network = ResNet<Float>(configuration)
+    var configuration = try Zoo.entry(named: "resnet20-fastmpn").configuration
+    configuration.covariance?.dimension = 8
+    var network = AnyNetwork<Float>(configuration)
     network.initialize()
     let file = path + "/fastmpn.safetensors"
     try writeSafetensors(network.tensors.map { ($0.description.name, $0.tensor) }, metadata: [:], to: file)
