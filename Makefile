@@ -1,6 +1,8 @@
 # `make demo` and `make test` need a Swift toolchain and nothing else: the C libraries are installed where they are missing.
 
 SWIFT ?= swift
+# The benchmarks are a package of their own; built into the same directory, they compile none of the libraries again.
+BENCHMARKS = --package-path Benchmarks --scratch-path .build
 LIBRARIES = libopenblas-dev liblapacke-dev libjpeg-dev libwebp-dev zlib1g-dev
 
 .PHONY: demo test install install-built uninstall sanitize fuzz libraries data format benchmark roots peers
@@ -13,6 +15,8 @@ demo: libraries data
 test: libraries
 	$(SWIFT) build -c release --build-tests
 	$(SWIFT) test -c release --skip-build
+	$(SWIFT) build -c release --build-tests $(BENCHMARKS)
+	$(SWIFT) test -c release --skip-build $(BENCHMARKS)
 
 # Tools, the networks in the box, completions for three shells and manual pages; DESTDIR is put before all of it, for packagers.
 # `make install SWIFT_FLAGS=--static-swift-stdlib` makes tools that need no Swift toolchain on the machine they run on.
@@ -22,13 +26,14 @@ TOOLS = zoo-eval zoo-train mpn-bench
 ROOT = $(DESTDIR)$(PREFIX)
 
 install: libraries
-	for tool in $(TOOLS); do $(SWIFT) build -c release $(SWIFT_FLAGS) --product $$tool || exit; done
+	for tool in zoo-eval zoo-train; do $(SWIFT) build -c release $(SWIFT_FLAGS) --product $$tool || exit; done
+	$(SWIFT) build -c release $(SWIFT_FLAGS) $(BENCHMARKS) --product mpn-bench
 	$(MAKE) install-built
 
 install-built:
 	install -d "$(ROOT)/bin" "$(ROOT)/share/swift-covpool/Networks" "$(ROOT)/share/man/man1" \
 	  "$(ROOT)/share/bash-completion/completions" "$(ROOT)/share/zsh/site-functions" "$(ROOT)/share/fish/vendor_completions.d"
-	install -m 644 Sources/ModelZoo/Networks/* "$(ROOT)/share/swift-covpool/Networks"
+	install -m 644 Sources/BundledWeights/Networks/* "$(ROOT)/share/swift-covpool/Networks"
 	set -e; for tool in $(TOOLS); do \
 	  install -m 755 "$(BUILD)/$$tool" "$(ROOT)/bin"; \
 	  script() { "$(BUILD)/$$tool" --generate-completion-script $$1; }; \
@@ -117,7 +122,7 @@ benchmark: libraries peers
 	$(SWIFT) build -c release --product zoo-eval
 	.venv-peers/bin/python Benchmarks/Peers/compare.py .build/release/zoo-eval --rounds $(ROUNDS) $(ARGUMENTS)
 	.venv-peers/bin/python Benchmarks/Peers/aspects.py .build/release/zoo-eval --rounds $(ROUNDS)
-	$(SWIFT) build -c release --product training-step
+	$(SWIFT) build -c release $(BENCHMARKS) --product training-step
 	.venv-peers/bin/python Benchmarks/Peers/compare_training.py .build/release/training-step --rounds $(ROUNDS)
 
 # Times every road to the square root beside PyTorch's, in half an hour: sizes, then shapes and spectra, then the covariances of
@@ -126,7 +131,7 @@ MPN_BENCH = env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE .build/release/mpn-benc
 CATALOG = Sources/CovariancePooling/CovariancePooling.docc
 
 roots: libraries peers
-	$(SWIFT) build -c release --product mpn-bench
+	$(SWIFT) build -c release $(BENCHMARKS) --product mpn-bench
 	$(MPN_BENCH) --threads 1,2 --output Benchmarks/Results/roots
 	mv Benchmarks/Results/roots/*.svg $(CATALOG)
 	$(MPN_BENCH) --dimensions 256 --positions 49,196,784 --batch 1,16,64 --spectrum white,rank-deficient \

@@ -23,8 +23,9 @@ let libraries: [Target] = [
   .target(name: "Vision", dependencies: ["Tensors", "Files", "ImageReading", "CZlib"]),
   .target(
     name: "ModelZoo",
-    dependencies: ["NeuralNetworks", "CovariancePooling", "Inference", "Checkpoints", "Vision", "Files", "Kernels"],
-    resources: [.copy("Networks")]),
+    dependencies: ["NeuralNetworks", "CovariancePooling", "Inference", "Checkpoints", "Vision", "Files", "Kernels"]),
+  // Apart, so that whoever depends on ModelZoo does not copy them.
+  .target(name: "BundledWeights", resources: [.copy("Networks")]),
   .target(name: "Charts"),
   .target(name: "Training", dependencies: ["ModelZoo", "Charts", "Files"]),
 ]
@@ -37,23 +38,13 @@ let tools: [Target] = [
   .plugin(name: "StampCommit", capability: .buildTool()),
   .executableTarget(
     name: "zoo-eval",
-    dependencies: ["ModelZoo", "Console", "Files", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    dependencies: [
+      "ModelZoo", "BundledWeights", "Console", "Files",
+      .product(name: "ArgumentParser", package: "swift-argument-parser"),
+    ]),
   .executableTarget(
     name: "zoo-train",
     dependencies: ["Training", "Console", "Files", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
-  .executableTarget(
-    name: "training-step",
-    dependencies: ["ModelZoo", "Console", "Files", .product(name: "ArgumentParser", package: "swift-argument-parser")],
-    path: "Benchmarks/TrainingStep"),
-  .target(name: "AllocationCounting", path: "Benchmarks/AllocationCounting"),
-  .executableTarget(
-    name: "mpn-bench",
-    dependencies: [
-      "ModelZoo", "Console", "Files", "Charts", "AllocationCounting",
-      .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      .product(name: "Histogram", package: "hdrhistogram-swift"),
-    ],
-    path: "Benchmarks/MPNBench"),
   .executableTarget(name: "classify", dependencies: ["ModelZoo"], path: "Examples/classify"),
   .executableTarget(name: "custom-operation", dependencies: ["ModelZoo"], path: "Examples/custom-operation"),
 ]
@@ -76,13 +67,13 @@ let tests: [Target] = [
     name: "VisionTests", dependencies: ["Vision", "Files", "TestSupport", "CZlib"], exclude: ["Generators"],
     resources: [.copy("Resources")]),
   .testTarget(
-    name: "ModelZooTests", dependencies: ["ModelZoo", "Inference", "TestSupport", "ToolTestSupport"],
+    name: "ModelZooTests",
+    dependencies: ["ModelZoo", "BundledWeights", "Inference", "TestSupport", "ToolTestSupport"],
     resources: [.copy("Resources")]),
   .testTarget(name: "ChartsTests", dependencies: ["Charts"]),
   .target(
     name: "ToolTestSupport", dependencies: ["ModelZoo", "TestSupport"], path: "Tests/ToolTestSupport"),
   .testTarget(name: "ZooEvalTests", dependencies: ["zoo-eval", "ModelZoo", "Files", "ToolTestSupport"]),
-  .testTarget(name: "MPNBenchTests", dependencies: ["mpn-bench", "ModelZoo", "ToolTestSupport"]),
   .testTarget(
     name: "TrainingTests",
     dependencies: ["zoo-train", "zoo-eval", "Training", "Files", "TestSupport", "ToolTestSupport"],
@@ -91,14 +82,14 @@ let tests: [Target] = [
 
 let package = Package(
   name: "swift-covpool",
-  platforms: [.macOS(.v15)],
   products: libraries.filter { !["Files", "Kernels", "ImageReading", "Charts"].contains($0.name) }.map {
     .library(name: $0.name, targets: [$0.name])
   }
-    + ["zoo-eval", "zoo-train", "mpn-bench"].map { .executable(name: $0, targets: [$0]) },
+    // What the programs in Benchmarks share with the tools; nothing in it is promised to others.
+    + [.library(name: "ToolSupport", targets: ["Console", "Files", "Charts"])]
+    + ["zoo-eval", "zoo-train"].map { .executable(name: $0, targets: [$0]) },
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
-    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
   ],
   targets: systemLibraries + libraries + tools + tests,
   swiftLanguageModes: [.v6]

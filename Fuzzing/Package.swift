@@ -12,7 +12,6 @@ func entry(_ name: String, _ product: String) -> Target {
 
 let package = Package(
   name: "fuzzing",
-  platforms: [.macOS(.v15)],
   dependencies: [.package(name: "swift-covpool", path: "..")],
   targets: [.target(name: "FuzzDriver"), entry("FuzzPictures", "Vision"), entry("FuzzCheckpoints", "Checkpoints")],
   swiftLanguageModes: [.v6]

@@ -1,5 +1,5 @@
-import Console
 import Checkpoints
+import Console
 import Files
 import Foundation
 import ModelZoo
@@ -70,7 +70,7 @@ struct Features {
       return try network(
         try AnyNetwork<Float>.load(try Zoo.entry(named: source).configuration, from: box).0, source, images, batch)
     }
-    guard fileKind(source) != nil else {
+    guard isTaken(source) else {
       throw UsageError("--features \(source): no such file, and no network in the box has this name")
     }
     let checkpoint = try Checkpoint(contentsOf: source)
@@ -94,7 +94,7 @@ struct Features {
     return try network(found, "\(model) (\(name(source)))", images, batch)
   }
 
-  private static func name(_ path: String) -> String { path.lastPathComponent }
+  private static func name(_ path: String) -> String { NSString(string: path).lastPathComponent }
 
   private static func network(
     _ network: AnyNetwork<Float>, _ name: String, _ images: String?, _ batch: Int

@@ -1,5 +1,5 @@
-import Console
 import AllocationCounting
+import Console
 import Foundation
 import Histogram
 import ModelZoo
@@ -148,9 +148,12 @@ struct PlainProducts<Scalar: RealScalar> {
   func run(count: Int) {
     let scalars = size * size
     WorkerPool.shared.forEach(matrices.shape[0]) { sample in
-      withScratch(of: Scalar.self, scalars) { target in
-        let view = MatrixView(matrices.pointer + sample * scalars, rows: size, columns: size)
-        for _ in 0..<count { multiply(view, view, into: target) }
+      matrices.withUnsafeScalars { matrices in
+        withUnsafeTemporaryAllocation(of: Scalar.self, capacity: scalars) { target in
+          guard let matrix = matrices.baseAddress, let target = target.baseAddress else { return }
+          let view = MatrixView(matrix + sample * scalars, rows: size, columns: size)
+          for _ in 0..<count { multiply(view, view, into: target) }
+        }
       }
     }
   }

@@ -1,18 +1,18 @@
 import Foundation
 
 /// Charts side by side, as one picture.
-package struct Figure: Sendable {
-  package var panels: [Chart]
-  package var title: String
+public struct Figure: Sendable {
+  public var panels: [Chart]
+  public var title: String
   /// Of the whole picture, in pixels.
-  package var width, height: Double
+  public var width, height: Double
 
-  package init(_ panels: [Chart], title: String = "", width: Double = 900, height: Double = 360) {
+  public init(_ panels: [Chart], title: String = "", width: Double = 900, height: Double = 360) {
     (self.panels, self.title, self.width, self.height) = (panels, title, width, height)
   }
 
   /// The picture as an SVG document, the same for the same charts.
-  package var svg: String {
+  public var svg: String {
     var drawing = Drawing()
     let looks = looks(of: panels)
     let legend = Legend(panels, looks, width: width, height: height)

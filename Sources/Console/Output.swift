@@ -3,18 +3,18 @@ import Foundation
 import Synchronization
 
 /// A result that could not be delivered.
-package struct OutputError: Error, CustomStringConvertible {
-  package let reason: String
+public struct OutputError: Error, CustomStringConvertible {
+  public let reason: String
   /// Whether whoever read it has gone away.
-  package var isBrokenPipe: Bool { reason == systemError(EPIPE) }
-  package var description: String { "standard output: cannot be written: \(reason)" }
+  public var isBrokenPipe: Bool { reason == systemError(EPIPE) }
+  public var description: String { "standard output: cannot be written: \(reason)" }
 }
 
 /// Lines for a person: results on standard output, warnings and errors on standard error, figures in one style.
 ///
 /// A stream that cannot be written is never a trap: for a result it is an error, for a line of a long run it is said once.
 /// What a file or its name brought along, control characters among it, is shown and not obeyed.
-package enum Output {
+public enum Output {
   package static let randomWeights =
     "no checkpoint: the weights are random, and no accuracy or prediction can mean anything"
 
@@ -28,7 +28,7 @@ package enum Output {
 
   /// A document on standard output, as it is: JSON, CSV, a script.
   /// - Throws: `OutputError` where it cannot be delivered.
-  package static func deliver(_ text: String) throws(OutputError) {
+  public static func deliver(_ text: String) throws(OutputError) {
     do {
       try FileOutput(descriptor: STDOUT_FILENO, path: "standard output").write(Array(text.utf8))
     } catch { throw OutputError(reason: error.reason) }
@@ -36,13 +36,13 @@ package enum Output {
 
   /// A line of a long run's output, at once even into a file. Where it cannot be written the run goes on, and standard error
   /// says so once.
-  package static func line(_ text: String) {
+  public static func line(_ text: String) {
     do { try print(text) } catch {
       if !hasLostLines.exchange(true, ordering: .relaxed) { warn("\(error.description); the run goes on without it") }
     }
   }
 
-  package static func warn(_ message: String) { standardError("warning: " + message) }
+  public static func warn(_ message: String) { standardError("warning: " + message) }
 
   package static func fail(_ message: String) { standardError("error: " + message) }
 
@@ -61,13 +61,13 @@ package enum Output {
   }()
 
   /// Says once that a debug build is slow.
-  package static func checkBuild(of tool: String = "zoo-eval") {
+  public static func checkBuild(of tool: String = "zoo-eval") {
     guard isDebugBuild else { return }
     standardError("note: this is a debug build, several times slower than `swift run -c release \(tool)`")
   }
 
   /// What a long run is doing, in place of what stood there, where standard error is a terminal.
-  package static func status(_ text: String) {
+  public static func status(_ text: String) {
     guard let columns = Terminal.columns else { return }
     writeToStandardError("\r\u{1B}[K" + text.printable.prefix(columns - 1))
   }
@@ -93,7 +93,7 @@ package enum Output {
   }
 
   /// The most memory the process ever held, in megabytes (10⁶ bytes).
-  package static var peakMemoryMB: Double {
+  public static var peakMemoryMB: Double {
     #if os(Linux)
       // Not getrusage: its figure takes over that of the process which started this one.
       let status = (try? readFile("/proc/self/status")).map { String(decoding: $0, as: UTF8.self) } ?? ""

@@ -1,10 +1,10 @@
 import LinearAlgebra
 
 /// What a tool asks of the machine, as far as there is that much.
-package enum Resources {
+public enum Resources {
   /// Starts the threads that were asked for, by default one for each processor, and says where there are fewer.
   /// - Throws: where memory is limited so that not even one can work.
-  package static func useThreads(_ wanted: Int?) throws {
+  public static func useThreads(_ wanted: Int?) throws {
     let pool = WorkerPool.shared
     if let wanted {
       pool.width = wanted

@@ -4,9 +4,9 @@ import Foundation
 
 /// What every tool's `main` does: arguments whose bytes need not be UTF-8, streams that may be closed, help and errors
 /// that are delivered or not, and the exit status that says which.
-package enum ToolMain {
+public enum ToolMain {
   /// Runs a command with the program's arguments and ends the process.
-  package static func run<Command: ParsableCommand>(_: Command.Type) -> Never {
+  public static func run<Command: ParsableCommand>(_: Command.Type) -> Never {
     claimStandardStreams()
     // A reader that goes away must not end the process before files are written; it ends quietly afterwards, as shells
     // expect it, unless whoever started it had the signal ignored.

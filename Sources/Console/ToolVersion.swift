@@ -1,12 +1,12 @@
 import LinearAlgebra
 
 /// What `--version` says.
-package enum ToolVersion {
+public enum ToolVersion {
   /// The package's version.
   package static let number = "0.9.0"
 
   /// Version, the commit that the tool was built from, and the BLAS that it runs with.
-  package static func text(of tool: String) -> String {
+  public static func text(of tool: String) -> String {
     let blas = BLASInfo.current
     return "\(tool) \(number) (commit \(builtCommit)), \(blas.library) \(blas.version), kernel \(blas.kernel)"
   }

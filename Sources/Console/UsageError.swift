@@ -1,6 +1,6 @@
 /// What the user asked for and cannot have.
-package struct UsageError: Error, CustomStringConvertible {
-  package let description: String
+public struct UsageError: Error, CustomStringConvertible {
+  public let description: String
 
-  package init(_ description: String) { self.description = description }
+  public init(_ description: String) { self.description = description }
 }

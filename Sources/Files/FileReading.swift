@@ -1,24 +1,24 @@
 import Foundation
 
 /// A file that cannot be read or written; its description is one line.
-package enum FileError: Error, Equatable, Sendable, CustomStringConvertible {
+public enum FileError: Error, Equatable, Sendable, CustomStringConvertible {
   case unreadable(path: String, reason: String)
   /// Nothing was left behind, and an older file of that name is untouched.
   case unwritable(path: String, reason: String)
 
-  package var path: String {
+  public var path: String {
     switch self {
     case .unreadable(let path, _), .unwritable(let path, _): path
     }
   }
 
-  package var reason: String {
+  public var reason: String {
     switch self {
     case .unreadable(_, let reason), .unwritable(_, let reason): reason
     }
   }
 
-  package var description: String {
+  public var description: String {
     switch self {
     case .unreadable(let path, let reason): "\(path): cannot be read: \(reason)"
     case .unwritable(let path, let reason): "\(path): cannot be written: \(reason)"
@@ -40,7 +40,7 @@ package func systemError(_ code: Int32 = errno) -> String { String(cString: stre
 package func fileKind(_ path: String) -> FileKind? { status(of: path).map(kind) }
 
 /// Whether the name is taken, if only by a link that leads nowhere.
-package func isTaken(_ path: String) -> Bool {
+public func isTaken(_ path: String) -> Bool {
   var status = stat()
   return path.withFileSystemPath { lstat($0, &status) } == 0
 }

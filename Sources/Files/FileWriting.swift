@@ -37,7 +37,7 @@ package func writeAtomically(to path: String, tag: String? = nil, _ body: (FileO
 }
 
 /// Writes text to a file, as `writeAtomically(to:_:)` does.
-package func writeAtomically(_ text: String, to path: String, tag: String? = nil) throws {
+public func writeAtomically(_ text: String, to path: String, tag: String? = nil) throws {
   try writeAtomically(to: path, tag: tag) { try $0.write(Array(text.utf8)) }
 }
 
@@ -86,7 +86,7 @@ package func removeFile(_ path: String) throws(FileError) {
 }
 
 /// Makes a directory and those that lead to it, where they are missing.
-package func createDirectory(_ path: String) throws(FileError) {
+public func createDirectory(_ path: String) throws(FileError) {
   if path.withFileSystemPath({ mkdir($0, 0o777) }) == 0 || (errno == EEXIST && isDirectory(path)) { return }
   let parent = path.parentDirectory
   guard errno == ENOENT, parent != path, parent != "." else { throw unwritable(path) }

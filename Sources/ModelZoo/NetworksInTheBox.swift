@@ -14,15 +14,16 @@ extension Zoo {
     return "\(place)/\(model).safetensors"
   }
 
-  /// Where the box may be: beside the program, as the package manager builds it; in the directory of shared files that
-  /// belongs to the program's, as `make install` puts it; in the sources that the program was built from.
+  /// Where the box may be: beside a program that depends on `BundledWeights`, as the package manager builds it; in the
+  /// directory of shared files that belongs to the program's, as `make install` puts it; in the sources that the program
+  /// was built from.
   ///
   /// The accessor that the package manager generates ends the process where it finds nothing, so it is not used.
   private static var boxDirectories: [String] {
     let program = programDirectory()
     return [
-      program + "/swift-covpool_ModelZoo.resources/Networks", program + "/../share/swift-covpool/Networks",
-      #filePath.parentDirectory + "/Networks",
+      program + "/swift-covpool_BundledWeights.resources/Networks", program + "/../share/swift-covpool/Networks",
+      #filePath.parentDirectory + "/../BundledWeights/Networks",
     ]
   }
 }

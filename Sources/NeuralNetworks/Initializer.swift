@@ -11,7 +11,8 @@ public enum Initializer: Sendable {
   /// Uniform in ±bound; PyTorch's default for a linear layer is 1/√(fan in).
   case uniform(bound: Double)
 
-  package func values<Scalar>(_ shape: Shape, _ random: RandomStream) -> Tensor<Scalar> {
+  /// Values of this shape; random ones are the same for the same stream.
+  public func values<Scalar>(_ shape: Shape, _ random: RandomStream) -> Tensor<Scalar> {
     switch self {
     case .zeros: return Tensor(shape, repeating: 0)
     case .ones: return Tensor(shape, repeating: 1)

@@ -23,10 +23,6 @@ enum Fixtures {
   static func json<Content: Decodable>(_ name: String, as: Content.Type = Content.self) throws -> Content {
     try JSONDecoder().decode(Content.self, from: Data(bytes(name)))
   }
-
-  /// A folder of larger files that need not be there.
-  static let shared = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .deletingLastPathComponent().deletingLastPathComponent().appending(path: "shared/data/checkpoints")
 }
 
 /// Golden values of a file: what the framework that wrote it reads from it.

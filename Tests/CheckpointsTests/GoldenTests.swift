@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("Files that PyTorch and MindSpore wrote")
@@ -65,16 +66,14 @@ struct GoldenTests {
     #expect(checkpoint.metadata == ["epoch_num": "100", "step_num": "500400"])
   }
 
-  static let sharedFiles = ["resnet20-12fca82f.th": 269_722, "resnet32-d509ac18.th": 464_154]
-  static let hasSharedFiles = sharedFiles.keys.allSatisfy {
-    FileManager.default.fileExists(atPath: Fixtures.shared.appending(path: $0).path)
-  }
+  static let trained = ["resnet20-12fca82f.th": 269_722, "resnet32-d509ac18.th": 464_154]
+  static let hasTrained = trained.keys.allSatisfy { externalData("data/checkpoints/\($0)") != nil }
 
   @Test(
-    "legacy checkpoints that others trained load", .enabled(if: hasSharedFiles, "the files are not beside the package"),
-    arguments: sharedFiles)
-  func shared(file: String, parameters: Int) throws {
-    let checkpoint = try Checkpoint(contentsOf: Fixtures.shared.appending(path: file).path)
+    "legacy checkpoints that others trained load", .enabled(if: hasTrained, "COVPOOL_TEST_DATA has no such files"),
+    arguments: trained)
+  func foreign(file: String, parameters: Int) throws {
+    let checkpoint = try Checkpoint(contentsOf: try #require(externalData("data/checkpoints/\(file)")).path)
     #expect(checkpoint.container == .pytorchLegacy)
     #expect(checkpoint.names.first == "conv1.weight")
     let counts = checkpoint.tensors.filter { name, _ in !["mean", "var", "tracked"].contains { name.hasSuffix($0) } }

@@ -5,10 +5,6 @@ import TestSupport
 import Testing
 import ToolTestSupport
 
-/// The repository's parent may hold data that users do not have.
-let sharedData = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-  .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("shared/data")
-
 /// Writes a network's tensors as safetensors after `change` had its way with them.
 func writeNetwork(
   _ network: AnyNetwork<Float>, metadata: [String: String] = [:],

@@ -15,11 +15,9 @@ private struct Row: Decodable, Sendable, CustomStringConvertible {
 
 private let rows = (try? golden("pictures", in: .module, as: [Row].self)) ?? []
 
-/// Data beside the repository that users do not have.
-private let shared = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-  .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("shared")
-private let sharedRows =
-  (try? JSONDecoder().decode([Row].self, from: Data(contentsOf: shared.appending(path: "golden/images.json")))) ?? []
+private let photographs = externalData("data/images")
+private let photographRows: [Row] =
+  externalData("golden/images.json").flatMap { try? JSONDecoder().decode([Row].self, from: Data(contentsOf: $0)) } ?? []
 
 private func crc32(_ bytes: [UInt8]) -> String {
   String(format: "%08x", CZlib.crc32(0, bytes, UInt32(bytes.count)))
@@ -33,9 +31,11 @@ private func crc32(_ bytes: [UInt8]) -> String {
     try check(row, in: pictures)
   }
 
-  @Test(.enabled(if: !sharedRows.isEmpty, "pictures of others are not in the repository"), arguments: sharedRows)
+  @Test(
+    .enabled(if: photographs != nil && !photographRows.isEmpty, "COVPOOL_TEST_DATA has no photographs"),
+    arguments: photographRows)
   private func `A picture of the wild is decoded and transformed as by Pillow, to the bit`(_ row: Row) throws {
-    try check(row, in: shared.appending(path: "data/images"))
+    try check(row, in: try #require(photographs))
   }
 
   private func check(_ row: Row, in folder: URL) throws {

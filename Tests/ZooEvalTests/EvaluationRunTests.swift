@@ -188,25 +188,25 @@ import Testing
       failed.errorLines.last?.contains("odd_420.jpg: NewtonSchulz: no square root to a relative residual") == true)
   }
 
-  private static let cifar = sharedData.appending(path: "cifar10.tar.xz").path
+  private static let cifar = externalData("data/cifar10.tar.xz")
 
   @Test(
-    .enabled(
-      if: FileManager.default.fileExists(atPath: cifar), "checkpoints and images of others are not in the repository"),
+    .enabled(if: cifar != nil, "COVPOOL_TEST_DATA has no CIFAR-10"),
     arguments: [("resnet20", "resnet20-12fca82f.th", 8103), ("resnet32", "resnet32-d509ac18.th", 8256)])
   func `Networks that others trained get the published number of images right`(
     _ model: String, _ checkpoint: String, _ correct: Int
   ) throws {
     let scratch = try Scratch()
+    let images = try #require(Self.cifar)
+    let weights = try #require(externalData("data/checkpoints/\(checkpoint)"))
     let tar = Process()
     tar.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    tar.arguments = ["tar", "xJf", Self.cifar, "-C", scratch.path, "test"]
+    tar.arguments = ["tar", "xJf", images.path, "-C", scratch.path, "test"]
     try tar.run()
     tar.waitUntilExit()
     try #require(tar.terminationStatus == 0)
     let run = try zooEval(
-      model, "--checkpoint", sharedData.appending(path: "checkpoints/\(checkpoint)").path, "--data",
-      scratch.path + "/test", "--results", scratch.path + "/r.json")
+      model, "--checkpoint", weights.path, "--data", scratch.path + "/test", "--results", scratch.path + "/r.json")
     #expect(run.status == 0)
     let results = try #require(
       try JSONSerialization.jsonObject(with: Data(scratch.read("r.json").utf8)) as? [String: Any])
@@ -214,7 +214,3 @@ import Testing
     #expect(abs((results["correct1"] as? Int ?? 0) - correct) <= 1)
   }
 }
-
-/// The repository's parent may hold data that users do not have.
-private let sharedData = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-  .deletingLastPathComponent().deletingLastPathComponent().appending(path: "shared/data")

@@ -2,9 +2,35 @@ import Checkpoints
 import Foundation
 import ModelZoo
 import Testing
-import ToolTestSupport
 
 @Suite struct MPNBenchTests {
+  private func uniform(_ shape: Shape) -> Tensor<Float> {
+    RandomStream(seed: 0, name: "features").uniform(shape, low: -1, high: 1)
+  }
+
+  @Test func `It says version, commit and BLAS`() throws {
+    let run = try Scratch().run(["--version"])
+    #expect(run.status == 0 && run.errors.isEmpty)
+    let form = /mpn-bench \d+\.\d+\.\d+ \(commit ([0-9a-f]{7,40}(-dirty)?|unknown)\), OpenBLAS [0-9.]+, kernel \w+\n/
+    #expect(run.output.wholeMatch(of: form) != nil, "\(run.output)")
+  }
+
+  @Test func `It is installed with its manual page and completions`() throws {
+    let scratch = try Scratch()
+    let repository = URL(fileURLWithPath: #filePath).appending(path: "../../../..").standardizedFileURL.path
+    let make = try scratch.run(
+      [
+        "make", "-s", "-C", repository, "install-built", "BUILD=\(Scratch.products.path)", "TOOLS=mpn-bench",
+        "DESTDIR=\(scratch.path)", "PREFIX=/opt",
+      ], program: URL(fileURLWithPath: "/usr/bin/env"))
+    try #require(make.status == 0, "\(make)")
+    #expect(try scratch.read("opt/share/man/man1/mpn-bench.1").contains("\\fB\\-\\-methods <"))
+    for file in ["bash-completion/completions/mpn-bench", "zsh/site-functions/_mpn-bench"] {
+      #expect(try scratch.read("opt/share/" + file).contains("methods"))
+    }
+    #expect(FileManager.default.isExecutableFile(atPath: scratch.path + "/opt/bin/mpn-bench"))
+  }
+
   /// The rows of roots.csv by their columns' names.
   private func rows(_ scratch: Scratch) throws -> [[String: String]] {
     let lines = try scratch.read("out/roots.csv").split(separator: "\n").map {
@@ -15,8 +41,7 @@ import ToolTestSupport
 
   @Test func `All methods are timed, checked and drawn`() throws {
     let scratch = try Scratch()
-    let run = try runTool(
-      "mpn-bench",
+    let run = try scratch.run(
       ["--dimensions", "12,16", "--positions", "9", "--batch", "4", "--rounds", "2", "--precision", "float,double"]
         + ["--output", scratch.path + "/out"])
     #expect(run.status == 0 && run.errorLines.isEmpty, "\(run.errors)")
@@ -53,17 +78,17 @@ import ToolTestSupport
     let common = [
       "--rounds", "1", "--batch", "2", "--methods", "ns5 power:exponent=0.3", "--output", scratch.path + "/out",
     ]
-    let box = try runTool("mpn-bench", ["--features", "resnet20-mpn"] + common)
+    let box = try scratch.run(["--features", "resnet20-mpn"] + common)
     #expect(box.status == 0 && box.output.contains("resnet20-mpn"), "\(box.errors)")
     #expect(try rows(scratch).first?["d"] == "64")
-    let checkpoint = try scratch.writeNetwork("fastmpn.safetensors", .fastmpn)
-    let network = try runTool("mpn-bench", ["--features", checkpoint] + common)
+    let checkpoint = try scratch.writeNetwork()
+    let network = try scratch.run(["--features", checkpoint] + common)
     #expect(network.status == 0 && network.output.contains("random images"), "\(network.errors)")
     #expect(try rows(scratch).first?["d"] == "8")
     let file = scratch.path + "/f.safetensors"
     try writeSafetensors(
-      [(name: "features", tensor: Tensor<Float>([3, 6, 2, 5], unit("f", count: 180)))], metadata: [:], to: file)
-    #expect(try runTool("mpn-bench", ["--features", file] + common).status == 0)
+      [(name: "features", tensor: uniform([3, 6, 2, 5]))], metadata: [:], to: file)
+    #expect(try scratch.run(["--features", file] + common).status == 0)
     let row = try #require(try rows(scratch).last { $0["method"] == "power:exponent=0.3" })
     #expect(row["d"] == "6" && row["positions"] == "10" && row["batch"] == "2")
     #expect(Double(row["value_error"] ?? "").map { $0 < 1e-5 } == true)
@@ -72,10 +97,10 @@ import ToolTestSupport
   @Test func `Features that are not finite are refused`() throws {
     let scratch = try Scratch()
     let file = scratch.path + "/f.safetensors"
-    var scalars = unit("f", count: 60)
+    var scalars = uniform([1, 6, 10]).scalars
     scalars[33] = .nan
     try writeSafetensors([(name: "features", tensor: Tensor<Float>([1, 6, 10], scalars))], metadata: [:], to: file)
-    let run = try runTool("mpn-bench", ["--features", file, "--batch", "1", "--methods", "gram"])
+    let run = try scratch.run(["--features", file, "--batch", "1", "--methods", "gram"])
     #expect(run.status == 1 && run.errorLines.count == 1 && run.errors.contains("finite"), "\(run.errors)")
   }
 
@@ -90,14 +115,15 @@ import ToolTestSupport
     (["--images", "x"], 64, "--images needs --features"), (["--peers", "--python", "/nowhere/python"], 1, "--peers"),
   ])
   func `Mistakes are one line`(_ arguments: [String], _ status: Int, _ words: String) throws {
-    let run = try runTool("mpn-bench", arguments)
+    let scratch = try Scratch()
+    let run = try scratch.run(arguments)
     #expect(Int(run.status) == status && run.errors.contains(words), "\(run.errors)")
     if status == 1 { #expect(run.errorLines.count == 1) }
   }
 
   @Test func `An iterative gradient that does not converge is an error that names method and sample`() throws {
-    let run = try runTool(
-      "mpn-bench",
+    let scratch = try Scratch()
+    let run = try scratch.run(
       [
         "--dimensions", "16", "--positions", "9", "--batch", "2", "--methods",
         "newton-schulz:gradient=iterative-lyapunov",
