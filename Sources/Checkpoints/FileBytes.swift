@@ -49,7 +49,7 @@ final class FileBytes: RefetchableMemory, @unchecked Sendable {
     }
   }
 
-  func letGo(of memory: UnsafeRawBufferPointer) {
+  func releasePages(_ memory: UnsafeRawBufferPointer) {
     guard isMapped, let start = memory.baseAddress else { return }
     // Whole pages only: others may hold a neighbour's first numbers.
     let page = sysconf(Int32(_SC_PAGESIZE))

@@ -1,24 +1,34 @@
+import Tensors
+
 /// Which part of the arena each computed value lives in: values whose lifetimes do not meet share memory.
 ///
 /// Sizes and offsets are for one image; a batch multiplies them, so one plan serves every batch size.
 struct MemoryPlan: Sendable {
-  /// Offset of each computed value, in scalars.
-  private(set) var offsets: [Int: Int] = [:]
-  /// Shape of each computed value without the batch axis.
-  private(set) var imageShapes: [Int: Shape] = [:]
-  /// Size of the arena, in scalars.
-  private(set) var scalarsPerImage = 0
+  /// Where a value lives.
+  struct Slot: Sendable {
+    /// The value's shape without the batch axis, which is its first.
+    var imageShape: Shape
+    /// In bytes, for one image.
+    var offset: Int, size: Int
+  }
+
+  /// The slot of each computed value.
+  private(set) var slots: [Int: Slot] = [:]
+  /// Size of the arena, in bytes, for one image.
+  private(set) var bytesPerImage = 0
 
   /// Places the outputs of `steps`, largest first, each at the lowest offset that is free while it lives.
-  init<Scalar>(_ trace: Trace<Scalar>, steps: [PlanStep<Scalar>]) {
+  init<Scalar>(_ trace: Trace<Scalar>, steps: [any PlanStep<Scalar>]) {
     var spans: [Span] = []
     var position: [Int: Int] = [:]
     for (index, step) in steps.enumerated() {
-      let shape = Shape(Array(trace.values[step.output].shape.dropFirst()))
-      imageShapes[step.output] = shape
-      position[step.output] = spans.count
-      // Multiples of a cache line keep every value aligned for any batch.
-      spans.append(Span(value: step.output, size: (shape.scalarCount + 15) & ~15, first: index, last: index))
+      for output in step.outputs {
+        let shape = Shape(Array(trace.values[output].shape.dropFirst()))
+        // Multiples of a cache line keep every value aligned for any batch.
+        let size = (shape.scalarCount * step.scalarSize + 63) & ~63
+        position[output] = spans.count
+        spans.append(Span(value: output, shape: shape, size: size, first: index, last: index))
+      }
       for input in step.inputs {
         if let place = position[input] { spans[place].last = index }
       }
@@ -32,15 +42,20 @@ struct MemoryPlan: Sendable {
         span.offset = max(span.offset, other.offset + other.size)
       }
       placed.append(span)
-      offsets[span.value] = span.offset
-      scalarsPerImage = max(scalarsPerImage, span.offset + span.size)
+      slots[span.value] = Slot(imageShape: span.shape, offset: span.offset, size: span.size)
+      bytesPerImage = max(bytesPerImage, span.offset + span.size)
     }
+    lifetimes = placed.map { (slots[$0.value]!, $0.first...$0.last) }
   }
+
+  /// Slots and the steps from which to which they are in use.
+  let lifetimes: [(slot: Slot, steps: ClosedRange<Int>)]
 }
 
 /// A computed value's size and the steps from which to which it lives.
 private struct Span {
   var value: Int
+  var shape: Shape
   var size: Int
   var first: Int
   var last: Int

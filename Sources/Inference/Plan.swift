@@ -10,23 +10,29 @@ public final class Plan<Scalar: RealScalar>: Sendable {
   public let inputShape: Shape
   /// What comes out for one image.
   public let outputShape: Shape
-  let steps: [PlanStep<Scalar>]
+  let steps: [any PlanStep<Scalar>]
   let memory: MemoryPlan
   /// How many pieces of work a run consists of.
   package var stepCount: Int { steps.count }
-  /// Size of the arena for one image.
-  package var arenaScalarsPerImage: Int { memory.scalarsPerImage }
+  /// Size of the arena for one image, in bytes.
+  package var arenaBytesPerImage: Int { memory.bytesPerImage }
+  /// Where intermediate results live, in bytes of the arena for one image, and the steps from which to which they do.
+  package var lifetimes: [(bytes: Range<Int>, steps: ClosedRange<Int>)] {
+    memory.lifetimes.map { ($0.slot.offset..<$0.slot.offset + $0.slot.size, $0.steps) }
+  }
   private let input: Int
   private let output: Int
   /// The arena, taken by one run at a time.
-  private let arena = Mutex<TensorStorage<Scalar>?>(nil)
+  private let arena = Mutex<Arena?>(nil)
 
   /// A plan for a network traced with a batch of one.
   /// - Parameter algorithm: how to convolve, wherever it applies; by default what is best for each convolution.
   /// - Precondition: the parameters in the trace have values.
   public init(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgorithm? = nil) {
-    precondition(trace.values[trace.input].shape.first == 1, "a plan is made of a trace with a batch of one")
-    steps = fuse(trace, algorithm: algorithm)
+    check(
+      trace.values[trace.input].shape.first == 1,
+      "a plan is made of a trace with a batch of one, not of \(trace.values[trace.input].shape)")
+    steps = PlanGraph.steps(trace, algorithm: algorithm)
     memory = MemoryPlan(trace, steps: steps)
     (input, output) = (trace.input, trace.output)
     inputShape = Shape(Array(trace.values[trace.input].shape.dropFirst()))
@@ -52,8 +58,8 @@ public final class Plan<Scalar: RealScalar>: Sendable {
   ///   - name: what the network is called.
   /// - Throws: where there is not.
   public func checkMemory(forBatchesOf batch: Int, inputs: Int = 1, name: String) throws(MemoryError) {
-    let scalars = memory.scalarsPerImage + inputs * inputShape.scalarCount
-    let (bytes, isTooMuch) = (scalars * MemoryLayout<Scalar>.stride).multipliedReportingOverflow(by: batch)
+    let image = memory.bytesPerImage + inputs * inputShape.scalarCount * MemoryLayout<Scalar>.stride
+    let (bytes, isTooMuch) = image.multipliedReportingOverflow(by: batch)
     try LinearAlgebra.checkMemory(
       isTooMuch ? .max : bytes, for: "\(name) with \(batch == 1 ? "a single image" : "batches of \(batch)")",
       remedy: batch == 1 ? "use a machine with more" : "lower the batch size (--batch-size)")
@@ -66,22 +72,22 @@ public final class Plan<Scalar: RealScalar>: Sendable {
     var origin = image.isFinite ? nil : "input"
     _ = run(image) { step, run in
       step.run(run)
-      if origin == nil, !run.tensor(step.output).isFinite { origin = step.label.description }
+      if origin == nil, !step.outputs.allSatisfy({ run.tensor($0).isFinite }) { origin = step.label.description }
     }
     return NumericalFailure(operation: origin ?? "network", sample: sample, reason: "not all numbers are finite")
   }
 
   /// Runs the plan, each step through `perform`.
-  func run(_ x: Tensor<Scalar>, _ perform: (PlanStep<Scalar>, PlanRun<Scalar>) -> Void) -> Tensor<Scalar> {
-    precondition(
+  func run(_ x: Tensor<Scalar>, _ perform: (any PlanStep<Scalar>, PlanRun<Scalar>) -> Void) -> Tensor<Scalar> {
+    check(
       x.rank > 0 && Array(x.shape.dropFirst()) == inputShape.dimensions,
       "a plan for [B] + \(inputShape) got \(x.shape)")
     let batch = x.shape[0]
     return arena.withLock { arena in
-      let needed = memory.scalarsPerImage * batch
-      if (arena?.count ?? -1) < needed {
+      let needed = memory.bytesPerImage * batch
+      if (arena?.size ?? -1) < needed {
         arena = nil  // before the larger one is taken
-        arena = TensorStorage(count: needed)
+        arena = Arena(size: needed)
       }
       let run = PlanRun(x, inputIndex: input, arena: arena!, memory: memory, batch: batch)
       for step in steps { perform(step, run) }
@@ -101,25 +107,45 @@ extension Tensor {
   }
 }
 
+/// Memory for the intermediate results of a batch, whatever their scalars are.
+final class Arena: @unchecked Sendable {
+  let pointer: UnsafeMutableRawPointer
+  let size: Int
+
+  init(size: Int) {
+    (pointer, self.size) = (allocateMemory(bytes: max(size, 1)), size)
+  }
+
+  deinit { free(pointer) }
+}
+
 /// One run's view of the arena.
 struct PlanRun<Scalar: RealScalar> {
   let input: Tensor<Scalar>
   let inputIndex: Int
-  let arena: TensorStorage<Scalar>
+  let arena: Arena
   let memory: MemoryPlan
   let batch: Int
 
-  init(_ input: Tensor<Scalar>, inputIndex: Int, arena: TensorStorage<Scalar>, memory: MemoryPlan, batch: Int) {
+  init(_ input: Tensor<Scalar>, inputIndex: Int, arena: Arena, memory: MemoryPlan, batch: Int) {
     (self.input, self.inputIndex, self.arena, self.memory, self.batch) = (input, inputIndex, arena, memory, batch)
   }
 
-  func shape(_ value: Int) -> Shape { Shape([batch] + memory.imageShapes[value]!.dimensions) }
+  private func slot(_ value: Int) -> MemoryPlan.Slot {
+    guard let slot = memory.slots[value] else { fatalError("value \(value) is computed by no step of the plan") }
+    return slot
+  }
+
+  func shape(_ value: Int) -> Shape { Shape([batch] + slot(value).imageShape.dimensions) }
 
   /// Where a value that steps compute lives.
-  func pointer(_ value: Int) -> UnsafeMutablePointer<Scalar> { arena.pointer + memory.offsets[value]! * batch }
+  func pointer<Stored>(_ value: Int, as _: Stored.Type = Stored.self) -> UnsafeMutablePointer<Stored> {
+    (arena.pointer + slot(value).offset * batch).assumingMemoryBound(to: Stored.self)
+  }
 
   /// A computed value or the input.
   func tensor(_ value: Int) -> Tensor<Scalar> {
-    value == inputIndex ? input : Tensor(shape(value), borrowing: UnsafePointer(pointer(value)), owner: arena)
+    value == inputIndex
+      ? input : Tensor(shape(value), borrowing: UnsafePointer(pointer(value, as: Scalar.self)), owner: arena)
   }
 }

@@ -2,8 +2,8 @@ import Foundation
 
 /// Whoever lends memory that it can fetch again when it is looked at: a mapped file.
 package protocol RefetchableMemory: AnyObject {
-  /// Gives the memory back to the system until somebody looks at it again.
-  func letGo(of memory: UnsafeRawBufferPointer)
+  /// Releases clean pages, which fault in again when they are read.
+  func releasePages(_ memory: UnsafeRawBufferPointer)
 }
 
 /// The memory behind tensors: aligned to a cache line, and its own or somebody else's.
@@ -33,11 +33,11 @@ package final class TensorStorage<Scalar: RealScalar>: @unchecked Sendable {
   /// Whether the memory may be written by a sole user of this storage.
   package var isOwned: Bool { owner == nil }
 
-  /// Says that nobody will look at the numbers for a while.
-  package func letGo(_ range: Range<Int>? = nil) {
+  /// Releases the pages of a mapped file, which fault in again when they are read; of other memory none.
+  package func releasePages(_ range: Range<Int>? = nil) {
     let range = range ?? 0..<count
-    (owner as? any RefetchableMemory)?.letGo(
-      of: UnsafeRawBufferPointer(
+    (owner as? any RefetchableMemory)?.releasePages(
+      UnsafeRawBufferPointer(
         start: pointer + range.lowerBound, count: range.count * MemoryLayout<Scalar>.stride))
   }
 

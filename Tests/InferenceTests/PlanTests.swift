@@ -76,8 +76,15 @@ private func randomized(_ variant: Block.Variant) -> Block {
   @Test func `Values that live at the same time never share memory`() {
     let plan = Plan(randomized(.projection).trace(input: [1, 3, 9, 11]))
     // Reference: the largest pair that must coexist is stem with conv2's or the projection's result, three in all.
-    #expect(plan.arenaScalarsPerImage >= 3 * 4 * 99)
-    #expect(plan.arenaScalarsPerImage <= 3 * (4 * 99 + 15))
+    #expect(plan.arenaBytesPerImage >= 3 * 4 * 99 * 4)
+    #expect(plan.arenaBytesPerImage <= 3 * (4 * 99 + 15) * 4)
+    let lifetimes = plan.lifetimes
+    for (index, one) in lifetimes.enumerated() {
+      #expect(one.bytes.upperBound <= plan.arenaBytesPerImage && one.bytes.lowerBound % 64 == 0)
+      for other in lifetimes[(index + 1)...] where one.steps.overlaps(other.steps) {
+        #expect(!one.bytes.overlaps(other.bytes))
+      }
+    }
   }
 
   @Test(arguments: [Float.nan, .infinity, -.infinity])

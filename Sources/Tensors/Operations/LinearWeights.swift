@@ -7,7 +7,7 @@ package struct LinearWeights<Scalar: RealScalar>: Sendable {
   private let packed: Tensor<Scalar>
   private let bias: Tensor<Scalar>?
 
-  /// Packs the weights `[O, I]`, and gives a mapped file's memory back on the way; `nil` in a precision that has no kernels.
+  /// Packs the weights `[O, I]`, and releases a mapped file's pages on the way; `nil` in a precision that has no kernels.
   package init?(_ weight: Tensor<Scalar>, bias: Tensor<Scalar>?) {
     guard prefersKernels(Scalar.self) else { return nil }
     let (outputs, features) = (weight.shape[0], weight.shape[1])
@@ -18,7 +18,7 @@ package struct LinearWeights<Scalar: RealScalar>: Sendable {
       WorkerPool.shared.forEach(panels) { index in
         covpool_pack_linear(weight.pointer.float, features, outputs, index, to + index * features * panel)
         let rows = index * panel..<min((index + 1) * panel, outputs)
-        weight.storage?.letGo(rows.lowerBound * features..<rows.upperBound * features)
+        weight.storage?.releasePages(rows.lowerBound * features..<rows.upperBound * features)
       }
     }
   }
