@@ -17,6 +17,10 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgo
     return found[0]
   }
 
+  func kind(of operation: any TensorOperation) -> Activation? {
+    operation is ReLU ? .relu : operation is ReLU6 ? .relu6 : nil
+  }
+
   func leaf(_ value: Int) -> Tensor<Scalar>? {
     computedBy[value] == nil && value != trace.input ? trace.values[value].tensor : nil
   }
@@ -28,7 +32,9 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgo
     let x = trace.values[step.inputs[0]].shape
     let geometry = operation.window(weight.shape).geometry(channels: x[1], height: x[2], width: x[3])
     var (last, output) = (index, step.output)
-    var (scale, bias): (Tensor<Scalar>?, Tensor<Scalar>?)
+    var scale: Tensor<Scalar>?
+    var bias = step.inputs.count == 3 ? leaf(step.inputs[2]) : nil
+    guard step.inputs.count == 2 || bias != nil else { return nil }
     var residual: Int?
     var activation = Activation.identity
     if let reader = soleReader(output),
@@ -36,8 +42,9 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgo
     {
       let parameters = trace.steps[reader].inputs.dropFirst().compactMap { leaf($0) }
       if parameters.count == 4 {
-        (scale, bias) = norm.affine(
+        let affine = norm.affine(
           weight: parameters[0], bias: parameters[1], mean: parameters[2], variance: parameters[3])
+        (scale, bias) = (affine.scale, bias.map { $0 * affine.scale + affine.shift } ?? affine.shift)
         (last, output) = (reader, trace.steps[reader].output)
         label.operations.append(trace.steps[reader].operation.name)
       }
@@ -51,12 +58,13 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgo
         (last, output) = (reader, trace.steps[reader].output)
       }
     }
-    if let reader = soleReader(output), trace.steps[reader].operation is ReLU {
-      activation = .relu
+    if let reader = soleReader(output), let found = kind(of: trace.steps[reader].operation) {
+      activation = found
       label.operations.append(trace.steps[reader].operation.name)
       (last, output) = (reader, trace.steps[reader].output)
     }
-    let weights = ConvolutionWeights(weight, scale: scale, for: geometry, algorithm: algorithm)
+    let weights = ConvolutionWeights(
+      weight, scale: scale, for: geometry, groups: operation.groups, algorithm: algorithm)
     // The plan has them in a form of its own.
     if weights.algorithm != .blas { weight.storage?.letGo() }
     let planned = PlannedConvolution(
@@ -78,7 +86,8 @@ func fuse<Scalar: RealScalar>(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgo
         swallowed.insert(reader)
         value = trace.steps[reader].output
       }
-    } else if step.operation is LinearMap, leaf(step.inputs[0]) == nil, let weight = leaf(step.inputs[1]),
+    } else if step.operation is LinearMap, trace.values[step.inputs[0]].shape.rank == 2, leaf(step.inputs[0]) == nil,
+      let weight = leaf(step.inputs[1]),
       step.inputs.count == 2 || leaf(step.inputs[2]) != nil,
       let weights = LinearWeights(weight, bias: step.inputs.count == 3 ? leaf(step.inputs[2]) : nil)
     {

@@ -150,8 +150,8 @@ TARGET static void NAMED(convolve)(const covpool_depthwise_f32 *job, const covpo
   strip s;
   float *rest = prepare(&s, w, LANES, x, first, last, scratch);
   NAMED(find_masks)(&s, 1, (int32_t *)rest);
-  s.lower = job->activation == COVPOOL_IDENTITY ? -__builtin_inff() : 0;
-  s.upper = job->activation == COVPOOL_RELU6 ? 6 : __builtin_inff();
+  s.lower = covpool_activation_lower(job->activation);
+  s.upper = covpool_activation_upper(job->activation);
   ptrdiff_t pixels = w->out_height * w->out_width;
   for (ptrdiff_t plane = first; plane < last; plane += s.planes) {
     const float *weights[2];

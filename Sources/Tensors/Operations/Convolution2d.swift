@@ -69,15 +69,16 @@ public struct Convolution2d: TensorOperation {
     let (x, weight, needs) = (application.inputs[0], application.inputs[1], application.needsGradient)
     let geometry = window(weight.shape).geometry(channels: x.shape[1], height: x.shape[2], width: x.shape[3])
     let shapes = ConvolutionShapes(geometry, batch: x.shape[0], outputChannels: weight.shape[0])
-    let (g, isDepthwise) = (gradient.pointer, groups > 1 && groups == x.shape[1] && groups == weight.shape[0])
-    if application.inputs.count == 3, needs[2] { add(Sum(axes: [0, 2, 3]).forward([gradient]), to: &sums[2]) }
+    let dy = consume gradient
+    let (g, isDepthwise) = (dy.pointer, groups > 1 && groups == x.shape[1] && groups == weight.shape[0])
+    if application.inputs.count == 3, needs[2] { add(Sum(axes: [0, 2, 3]).forward([dy]), to: &sums[2]) }
     if needs[0] {
       sums[0] = Tensor(x.shape) {
         let (sum, target) = (sums[0]?.pointer, $0.baseAddress!)
         if isDepthwise {
           depthwiseInputGradient(shapes, g, weight.pointer, adding: sum, into: target)
         } else if groups > 1 {
-          groupedInputGradient(shapes, groups, gradient, weight, adding: sum, into: target)
+          groupedInputGradient(shapes, groups, dy, weight, adding: sum, into: target)
         } else {
           convolutionInputGradient(shapes, g, weight, adding: sum, into: target)
         }
@@ -88,7 +89,7 @@ public struct Convolution2d: TensorOperation {
         if isDepthwise {
           depthwiseWeightGradient(shapes, g, x.pointer, into: $0.baseAddress!)
         } else if groups > 1 {
-          groupedWeightGradient(shapes, groups, gradient, x, into: $0.baseAddress!)
+          groupedWeightGradient(shapes, groups, dy, x, into: $0.baseAddress!)
         } else {
           convolutionWeightGradient(shapes, g, x.pointer, into: $0.baseAddress!)
         }

@@ -223,7 +223,7 @@ package func convolve<Scalar: RealScalar>(
   guard weights.algorithm != .depthwise else {
     return depthwiseConvolve(
       geometry, batch: batch, input: input, weights: weights.tensor.pointer, bias: epilogue.bias,
-      residual: epilogue.residual, activation: epilogue.relu ? .relu : .identity, output: output)
+      residual: epilogue.residual, activation: epilogue.activation, output: output)
   }
   guard weights.algorithm != .blas else {
     convolveByProducts(

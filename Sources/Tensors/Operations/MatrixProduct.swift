@@ -94,7 +94,7 @@ private struct MatrixBatch {
   init(_ a: Shape, _ b: Shape, _ result: Shape) {
     (m, k, n) = (a[a.rank - 2], a[a.rank - 1], b[b.rank - 1])
     let batch = result.dropLast(2)
-    count = batch.reduce(1, *)
+    let count = batch.reduce(1, *)
     func places(_ shape: Shape) -> [Int] {
       var (strides, stride) = ([Int](), 1)
       for extent in shape.dropLast(2).reversed() {
@@ -110,7 +110,7 @@ private struct MatrixBatch {
         return place
       }
     }
-    (left, right) = (places(a), places(b))
+    (self.count, left, right) = (count, places(a), places(b))
   }
 
   /// Whether all rows of the left batch are multiplied with one matrix, in order.
