@@ -54,7 +54,8 @@ let tests: [Target] = [
   .testTarget(name: "ConsoleTests", dependencies: ["Console"]),
   .target(name: "TestSupport", dependencies: ["NeuralNetworks", "Tensors", "Kernels"], path: "Tests/TestSupport"),
   .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "TestSupport"]),
-  .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"]),
+  .testTarget(
+    name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], resources: [.copy("Resources")]),
   .testTarget(name: "NeuralNetworksTests", dependencies: ["NeuralNetworks", "TestSupport"]),
   .testTarget(
     name: "CovariancePoolingTests", dependencies: ["CovariancePooling", "TestSupport"],

@@ -34,16 +34,18 @@ extension Convolution2d: PlannedOperation {
   /// swallowed by its reader only if nobody else reads it.
   func planned<Scalar>(at index: Int, in graph: inout PlanGraph<Scalar>) -> (any PlanStep<Scalar>)? {
     let step = graph.trace.steps[index]
-    guard graph.constant(step.inputs[0]) == nil, let weight = graph.constant(step.inputs[1]), step.inputs.count == 2
+    var (scale, bias) = (Tensor<Scalar>?.none, step.inputs.count == 3 ? graph.constant(step.inputs[2]) : nil)
+    guard graph.constant(step.inputs[0]) == nil, let weight = graph.constant(step.inputs[1]),
+      (bias == nil) == (step.inputs.count == 2)
     else { return nil }
     var (label, output) = (graph.trace.label(of: step), step.output)
-    var (scale, bias): (Tensor<Scalar>?, Tensor<Scalar>?)
     var residual: Int?
     if let (reader, norm) = graph.soleReader(of: output, as: BatchNormalization.self),
       let parameters = graph.parameters(of: reader, after: output)
     {
-      (scale, bias) = norm.affine(
+      let affine = norm.affine(
         weight: parameters[0], bias: parameters[1], mean: parameters[2], variance: parameters[3])
+      (scale, bias) = (affine.scale, bias.map { $0 * affine.scale + affine.shift } ?? affine.shift)
       output = graph.swallow(reader, into: &label)
     }
     if let reader = graph.soleReader(of: output, as: Addition.self)?.index,
@@ -59,10 +61,10 @@ extension Convolution2d: PlannedOperation {
       output = graph.swallow(reader, into: &label)
     }
     let x = graph.trace.values[step.inputs[0]].shape
-    let geometry = geometry(input: x, weight: weight.shape)
+    let geometry = window(weight.shape).geometry(channels: x[1], height: x[2], width: x[3])
     let weights = ConvolutionWeights(weight, scale: scale, for: geometry, groups: groups, algorithm: graph.algorithm)
     // The plan has them in a form of its own.
-    if weights.isPacked { weight.storage?.releasePages() }
+    if weights.algorithm != .blas { weight.storage?.releasePages() }
     return ConvolutionStep(
       label: label, geometry: geometry, weights: weights, bias: bias, residual: residual, activation: activation,
       input: step.inputs[0], output: output)

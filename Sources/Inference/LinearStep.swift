@@ -20,7 +20,8 @@ extension LinearMap: PlannedOperation {
     let step = graph.trace.steps[index]
     let bias = step.inputs.count == 3 ? graph.constant(step.inputs[2]) : nil
     guard graph.constant(step.inputs[0]) == nil, let weight = graph.constant(step.inputs[1]),
-      (bias == nil) == (step.inputs.count == 2), let weights = LinearWeights(weight, bias: bias)
+      graph.trace.values[step.inputs[0]].shape.rank == 2, (bias == nil) == (step.inputs.count == 2),
+      let weights = LinearWeights(weight, bias: bias)
     else { return nil }
     return LinearStep(
       label: graph.trace.label(of: step), weights: weights, input: step.inputs[0], output: step.output)

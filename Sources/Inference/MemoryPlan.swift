@@ -14,6 +14,8 @@ struct MemoryPlan: Sendable {
 
   /// The slot of each computed value.
   private(set) var slots: [Int: Slot] = [:]
+  /// The slots and the steps from which to which they are in use.
+  private(set) var lifetimes: [(slot: Slot, steps: ClosedRange<Int>)] = []
   /// Size of the arena, in bytes, for one image.
   private(set) var bytesPerImage = 0
 
@@ -42,14 +44,12 @@ struct MemoryPlan: Sendable {
         span.offset = max(span.offset, other.offset + other.size)
       }
       placed.append(span)
-      slots[span.value] = Slot(imageShape: span.shape, offset: span.offset, size: span.size)
+      let slot = Slot(imageShape: span.shape, offset: span.offset, size: span.size)
+      slots[span.value] = slot
+      lifetimes.append((slot, span.first...span.last))
       bytesPerImage = max(bytesPerImage, span.offset + span.size)
     }
-    lifetimes = placed.map { (slots[$0.value]!, $0.first...$0.last) }
   }
-
-  /// Slots and the steps from which to which they are in use.
-  let lifetimes: [(slot: Slot, steps: ClosedRange<Int>)]
 }
 
 /// A computed value's size and the steps from which to which it lives.

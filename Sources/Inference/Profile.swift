@@ -31,7 +31,8 @@ extension Plan {
     return zip(steps, times).map { step, times in
       StepProfile(
         layer: step.label.layer, operations: step.label.operations, algorithm: step.algorithm,
-        outputShape: step.outputs.compactMap { memory.slots[$0]?.imageShape }[0], multiplyAdds: step.label.multiplyAdds * x.shape[0],
+        outputShape: step.outputs.compactMap { memory.slots[$0]?.imageShape }[0],
+        multiplyAdds: step.label.multiplyAdds * x.shape[0],
         seconds: times.sorted()[times.count / 2] / .seconds(1))
     }
   }

@@ -36,14 +36,14 @@ KERNEL void NAME(im2col)(const covpool_window *w, const T *x, ptrdiff_t first, p
         T *row = columns;
         columns += length;
         ptrdiff_t from, to;
-        inside(w->width, w->stride, kx - w->pad_left, w->out_width, &from, &to);
+        inside(w->width, w->stride, kx * w->dilation - w->pad_left, w->out_width, &from, &to);
         for (ptrdiff_t p = first; p < last;) {
           ptrdiff_t oy = p / w->out_width, ox = p - oy * w->out_width;
           ptrdiff_t end = w->out_width;  // this output row's columns [ox, end)
           if (end - ox > last - p) end = ox + last - p;
           T *out = row + (p - first) - ox;
           p += end - ox;
-          ptrdiff_t iy = oy * w->stride + ky - w->pad_top;
+          ptrdiff_t iy = oy * w->stride + ky * w->dilation - w->pad_top;
           if (iy < 0 || iy >= w->height) {
             memset(out + ox, 0, (size_t)(end - ox) * sizeof(T));
             continue;
@@ -51,7 +51,7 @@ KERNEL void NAME(im2col)(const covpool_window *w, const T *x, ptrdiff_t first, p
           ptrdiff_t lo = from > ox ? from : ox, hi = to < end ? to : end;
           if (lo > end) lo = end;
           if (hi < lo) hi = lo;
-          const T *in = plane + iy * w->width + kx - w->pad_left;
+          const T *in = plane + iy * w->width + kx * w->dilation - w->pad_left;
           for (ptrdiff_t i = ox; i < lo; i++) out[i] = 0;
           if (w->stride == 1) {
             memcpy(out + lo, in + lo, (size_t)(hi - lo) * sizeof(T));
@@ -224,17 +224,17 @@ KERNEL void NAME(col2im)(const covpool_window *w, const T *columns, ptrdiff_t fi
         const T *row = columns;
         columns += length;
         ptrdiff_t from, to;
-        inside(w->width, w->stride, kx - w->pad_left, w->out_width, &from, &to);
+        inside(w->width, w->stride, kx * w->dilation - w->pad_left, w->out_width, &from, &to);
         for (ptrdiff_t p = first; p < last;) {
           ptrdiff_t oy = p / w->out_width, ox = p - oy * w->out_width;
           ptrdiff_t end = w->out_width;
           if (end - ox > last - p) end = ox + last - p;
           const T *in = row + (p - first) - ox;
           p += end - ox;
-          ptrdiff_t iy = oy * w->stride + ky - w->pad_top;
+          ptrdiff_t iy = oy * w->stride + ky * w->dilation - w->pad_top;
           if (iy < 0 || iy >= w->height) continue;
           ptrdiff_t lo = from > ox ? from : ox, hi = to < end ? to : end;
-          T *out = plane + iy * w->width + kx - w->pad_left;
+          T *out = plane + iy * w->width + kx * w->dilation - w->pad_left;
           if (w->stride == 1) {
             for (ptrdiff_t i = lo; i < hi; i++) out[i] += in[i];
           } else {

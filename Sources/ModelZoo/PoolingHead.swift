@@ -6,7 +6,7 @@ public struct PoolingHead<Scalar: RealScalar>: Module {
   /// The covariance head; `nil` for global average pooling.
   public var covariancePool: CovariancePool<Scalar>?
   /// What the classifier's inputs go through in training.
-  public let dropout: Double
+  public let dropout: Dropout<Scalar>?
   /// From the pooled vector to logits.
   public var classifier: Linear<Scalar>
   private let classifierName: String
@@ -27,7 +27,7 @@ public struct PoolingHead<Scalar: RealScalar>: Module {
         channels: channels, dimension: $0.dimension, normalization: $0.normalization, eps: eps,
         activation: activation, names: (names.reduction, names.norm))
     }
-    self.dropout = dropout
+    self.dropout = dropout > 0 ? Dropout(p: dropout) : nil
     let size = configuration.covariance?.representationSize ?? channels
     (classifier, classifierName) = (Linear(size, configuration.classes), names.classifier)
   }
@@ -48,6 +48,6 @@ public struct PoolingHead<Scalar: RealScalar>: Module {
 
   public func callAsFunction(_ features: Tensor<Scalar>) -> Tensor<Scalar> {
     let vector = pooled(features)
-    return classifier(vector)
+    return classifier(dropout.map { $0(vector) } ?? vector)
   }
 }

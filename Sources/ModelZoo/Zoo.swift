@@ -4,7 +4,7 @@ import CovariancePooling
 public enum Zoo {
   /// The architectures. Everything else about them comes from their folders.
   public static let architectures: [any Architecture.Type] = [
-    ResNetArchitecture.self
+    ResNetArchitecture.self, MobileNetV2Architecture.self, ShuffleNetV2Architecture.self,
   ]
 
   /// Every listed network, architecture by architecture.

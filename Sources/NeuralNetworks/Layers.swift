@@ -1,22 +1,47 @@
-/// A two-dimensional convolution without bias, as every convolution before a BatchNorm is.
+/// A two-dimensional convolution: `[B, C, H, W]` to `[B, O, H′, W′]`.
 public struct Conv2d<Scalar: RealScalar>: Module {
-  /// `[O, C, h, w]`.
+  /// `[O, C / groups, h, w]`.
   public var weight: Tensor<Scalar>
-  /// Stride and padding.
+  /// `[O]`; convolutions before a BatchNorm have none.
+  public var bias: Tensor<Scalar>?
+  /// Stride, padding, dilation and groups.
   public var operation: Convolution2d
+  /// How a new layer gets its weights.
+  public var initializer = Initializer.kaimingNormal
 
   /// A layer from `[B, inputChannels, H, W]` to `[B, outputChannels, H′, W′]` with square kernels.
-  /// - Parameter padding: by default half the kernel on every side.
+  /// - Parameters:
+  ///   - padding: by default as many pixels on every side as keep the size where the stride is 1 and the kernel odd.
+  ///   - groups: groups of channels that do not see each other, `inputChannels` for a depthwise convolution. It divides
+  ///     both numbers of channels.
+  public init(
+    inputChannels: Int, outputChannels: Int, kernelSize: Int, stride: Int = 1, padding: Padding? = nil,
+    dilation: Int = 1, groups: Int = 1, hasBias: Bool = false
+  ) {
+    weight = .uninitialized([outputChannels, inputChannels / max(groups, 1), kernelSize, kernelSize])
+    bias = hasBias ? .uninitialized([outputChannels]) : nil
+    operation = Convolution2d(
+      stride: stride, padding: padding ?? .symmetric(dilation * (kernelSize - 1) / 2), dilation: dilation,
+      groups: groups)
+  }
+
+  /// A layer from `[B, inputChannels, H, W]` to `[B, outputChannels, H′, W′]` with square kernels.
   public init(_ inputChannels: Int, _ outputChannels: Int, kernel: Int, stride: Int = 1, padding: Padding? = nil) {
-    weight = .uninitialized([outputChannels, inputChannels, kernel, kernel])
-    operation = Convolution2d(stride: stride, padding: padding ?? .symmetric(kernel / 2))
+    self.init(
+      inputChannels: inputChannels, outputChannels: outputChannels, kernelSize: kernel, stride: stride,
+      padding: padding)
   }
 
   public mutating func visitTensors(_ visit: ModuleVisitor<Scalar>) {
-    visit("weight", &weight, initially: .kaimingNormal)
+    visit("weight", &weight, initially: initializer)
+    // PyTorch's default: 1/√(fan in).
+    let bound = 1 / Double(max(weight.shape.dropFirst().reduce(1, *), 1)).squareRoot()
+    visit("bias", &bias, initially: .uniform(bound: bound))
   }
 
-  public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> { operation.applied(to: x, weight) }
+  public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> {
+    operation.applied(to: [x, weight] + (bias.map { [$0] } ?? []))
+  }
 }
 
 /// Batch normalisation: by running statistics, or in training by the batch's own, which move the running ones.
@@ -84,17 +109,21 @@ public struct BatchNorm2d<Scalar: RealScalar>: Module {
   }
 }
 
-/// A fully connected layer with bias: `[B, I]` to `[B, O]`.
+/// A fully connected layer: `[…, I]` to `[…, O]`.
 public struct Linear<Scalar: RealScalar>: Module {
   /// `[O, I]`.
   public var weight: Tensor<Scalar>
-  /// `[O]`.
-  public var bias: Tensor<Scalar>
+  /// `[O]`, if the layer has one.
+  public var bias: Tensor<Scalar>?
 
   /// A layer with `inputs` features and `outputs` results.
-  public init(_ inputs: Int, _ outputs: Int) {
-    (weight, bias) = (.uninitialized([outputs, inputs]), .uninitialized([outputs]))
+  public init(inputs: Int, outputs: Int, hasBias: Bool = true) {
+    weight = .uninitialized([outputs, inputs])
+    bias = hasBias ? .uninitialized([outputs]) : nil
   }
+
+  /// A layer with `inputs` features, `outputs` results and a bias.
+  public init(_ inputs: Int, _ outputs: Int) { self.init(inputs: inputs, outputs: outputs) }
 
   public mutating func visitTensors(_ visit: ModuleVisitor<Scalar>) {
     let bound = 1 / Double(max(weight.shape[1], 1)).squareRoot()
@@ -102,20 +131,26 @@ public struct Linear<Scalar: RealScalar>: Module {
     visit("bias", &bias, initially: .uniform(bound: bound))
   }
 
-  public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> { LinearMap().applied(to: x, weight, bias) }
+  public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> {
+    LinearMap().applied(to: [x, weight] + (bias.map { [$0] } ?? []))
+  }
 }
 
-/// A one-dimensional convolution along the channels, one filter of odd length for all: `[B, C]` to `[B, C]`.
-public struct ChannelConv1d<Scalar: RealScalar>: Module {
-  /// `[1, 1, k]`.
-  public var weight: Tensor<Scalar>
+/// Dropout in training: each scalar becomes 0 with probability `p`, the others are divided by 1 − p. The input itself
+/// outside of training.
+///
+/// Random numbers come from the tape's stream, for each application others: the same seed drops the same.
+public struct Dropout<Scalar: RealScalar>: Module {
+  /// The probability of being dropped, in [0, 1].
+  public var p: Double
 
-  /// A layer with a filter of `kernel` taps.
-  public init(kernel: Int) { weight = .uninitialized([1, 1, kernel]) }
+  /// A layer that drops with probability `p`, in [0, 1].
+  public init(p: Double) { self.p = p }
 
-  public mutating func visitTensors(_ visit: ModuleVisitor<Scalar>) {
-    visit("weight", &weight, .trainingParameter, initially: .uniform(bound: 1 / Double(weight.shape[2]).squareRoot()))
+  public mutating func visitTensors(_ visit: ModuleVisitor<Scalar>) {}
+
+  public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> {
+    guard let tape = x.recording?.tape, tape.isTraining, p > 0 else { return x }
+    return InvertedDropout(probability: p, random: tape.random.substream(tape.values.count)).applied(to: x)
   }
-
-  public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> { ChannelConvolution().applied(to: x, weight) }
 }

@@ -11,14 +11,27 @@ public struct RandomStream: Sendable {
     key = hash ^ (seed &* 0x9e37_79b9_7f4a_7c15)
   }
 
+  private init(key: UInt64) { self.key = key }
+
+  /// A stream of its own for the part of a step with this number.
+  public func substream(_ number: Int) -> RandomStream {
+    var generator = RandomGenerator(key: key ^ (UInt64(truncatingIfNeeded: number) &* 0x9e37_79b9_7f4a_7c15))
+    return RandomStream(key: generator.next())
+  }
+
   /// Uniform numbers in [low, high).
   public func uniform<Scalar>(_ shape: Shape, low: Scalar, high: Scalar) -> Tensor<Scalar> {
-    fill(shape) { first, pointer, count in
-      forPrecision(
-        of: Scalar.self,
-        float: { covpool_uniform_f32(key, first, Float(low), Float(high), pointer.float, count) },
-        double: { covpool_uniform_f64(key, first, Double(low), Double(high), pointer.double, count) })
-    }
+    fill(shape) { uniform(from: Int($0), low: low, high: high, into: $1, count: $2) }
+  }
+
+  /// Numbers `first ..< first + count` of the stream, uniform in [low, high).
+  func uniform<Scalar: RealScalar>(
+    from first: Int, low: Scalar, high: Scalar, into y: UnsafeMutablePointer<Scalar>, count: Int
+  ) {
+    forPrecision(
+      of: Scalar.self,
+      float: { covpool_uniform_f32(key, UInt64(first), Float(low), Float(high), y.float, count) },
+      double: { covpool_uniform_f64(key, UInt64(first), Double(low), Double(high), y.double, count) })
   }
 
   /// Normal numbers with mean 0.

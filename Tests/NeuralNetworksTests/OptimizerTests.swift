@@ -13,7 +13,7 @@ private struct Line: Module {
 
   mutating func visitTensors(_ visit: ModuleVisitor<Double>) { visit("layer", &layer) }
   func callAsFunction(_ x: Tensor<Double>) -> Tensor<Double> { layer(x) }
-  var values: [Double] { [layer.weight.item, layer.bias.item] }
+  var values: [Double] { [layer.weight.item, layer.bias?.item ?? .nan] }
 }
 
 private func gradients(_ weight: Double, _ bias: Double) -> Gradients<Double> {

@@ -19,8 +19,16 @@ public enum Activation: Sendable, Hashable, CaseIterable {
   }
 }
 
+/// An operation that is an activation, which others can do in their own pass.
+package protocol ActivationOperation: TensorOperation {
+  /// Which one.
+  var activation: Activation { get }
+}
+
 /// max(x, 0) of every scalar; NaN stays NaN.
-public struct ReLU: TensorOperation {
+public struct ReLU: ActivationOperation {
+  package var activation: Activation { .relu }
+
   /// The operation, for one input of any shape.
   public init() {}
 
@@ -39,7 +47,9 @@ public struct ReLU: TensorOperation {
 }
 
 /// min(max(x, 0), 6) of every scalar; NaN stays NaN.
-public struct ReLU6: TensorOperation {
+public struct ReLU6: ActivationOperation {
+  package var activation: Activation { .relu6 }
+
   /// The operation, for one input of any shape.
   public init() {}
 

@@ -24,7 +24,7 @@ struct ConvolutionShapes {
   /// The convolution that takes ∂Y to ∂X, where there is one.
   var transposedGeometry: covpool_window? {
     let top = geometry.kernel_height - 1 - geometry.pad_top, left = geometry.kernel_width - 1 - geometry.pad_left
-    guard geometry.stride == 1, top >= 0, left >= 0 else { return nil }
+    guard geometry.stride == 1, geometry.dilation == 1, top >= 0, left >= 0 else { return nil }
     var turned = geometry
     turned.channels = outputChannels
     (turned.height, turned.width) = (geometry.out_height, geometry.out_width)
@@ -99,7 +99,7 @@ func convolutionWeightGradient<Scalar: RealScalar>(
   {
   case .winograd: return weightGradientByWinograd(shapes, gradient.float, input.float, into: result.float)
   case .direct, .strassen: return weightGradient(shapes, parts, gradient.float, input.float, into: result.float)
-  case .blas: break
+  case .blas, .depthwise: break
   }
   let size = shapes.outputChannels * shapes.taps
   let sums = Tensor<Scalar>([parts, size]) { sums in

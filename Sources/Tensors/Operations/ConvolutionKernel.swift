@@ -18,8 +18,10 @@ package struct Epilogue<Scalar: RealScalar> {
   fileprivate var isEmpty: Bool { bias == nil && residual == nil && activation == .identity }
 }
 
-/// A way to convolve.
+/// A way to convolve. `allCases` are those that can be asked for.
 public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
+  public static let allCases: [ConvolutionAlgorithm] = [.blas, .direct, .strassen, .winograd]
+
   /// im2col and products by BLAS, in either precision.
   case blas
   /// Columns packed and multiplied tile by tile: `Kernels/convolution.c`.
@@ -28,15 +30,18 @@ public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   case strassen
   /// Winograd's F(4×4, 3×3): `Kernels/winograd.c`.
   case winograd
+  /// Each channel by itself, where every channel is a group: `Kernels/depthwise.c`.
+  case depthwise
 
   /// Whether this is a way to convolve such a window in this precision.
   func applies<Scalar: RealScalar>(to geometry: covpool_window, outputChannels: Int, _: Scalar.Type) -> Bool {
     guard self != .blas else { return true }
-    guard Scalar.self == Float.self else { return false }
+    guard Scalar.self == Float.self, geometry.dilation == 1 else { return false }
     return withUnsafePointer(to: geometry) {
       switch self {
       case .strassen: covpool_strassen_applies($0, outputChannels) != 0
       case .winograd: covpool_winograd_applies($0) != 0
+      case .depthwise: false
       case .blas, .direct: true
       }
     }
@@ -69,7 +74,7 @@ public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   private static func best<Scalar: RealScalar>(
     _ geometry: covpool_window, outputChannels: Int, pixels: Int, for _: Scalar.Type
   ) -> ConvolutionAlgorithm {
-    guard prefersKernels(Scalar.self) else { return .blas }
+    guard prefersKernels(Scalar.self), geometry.dilation == 1 else { return .blas }
     func pays(_ algorithm: ConvolutionAlgorithm, from channels: (input: Int, output: Int)) -> Bool {
       geometry.channels >= channels.input && outputChannels >= channels.output
         && algorithm.applies(to: geometry, outputChannels: outputChannels, Scalar.self)
@@ -85,16 +90,23 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
   package let outputChannels: Int
   /// How they are convolved with.
   package let algorithm: ConvolutionAlgorithm
-  fileprivate let tensor: Tensor<Scalar>
+  let tensor: Tensor<Scalar>
   /// `[O]`, what the sums are multiplied by.
   fileprivate let scales: Tensor<Scalar>?
+  /// The weights of each group where there are several; `tensor` is empty then.
+  let groups: [ConvolutionWeights]
 
-  /// The weights `[O, C, h, w]` of a convolution, times the scale `[O]` if there is one, prepared for the algorithm or the
-  /// one that is best for many uses.
+  /// The weights `[O, C / groups, h, w]` of a convolution, times the scale `[O]` if there is one, prepared for the
+  /// algorithm or the one that is best for many uses.
+  /// - Parameter geometry: sizes of all groups together.
   package init(
-    _ weight: Tensor<Scalar>, scale: Tensor<Scalar>? = nil, for geometry: covpool_window,
+    _ weight: Tensor<Scalar>, scale: Tensor<Scalar>? = nil, for geometry: covpool_window, groups: Int = 1,
     algorithm: ConvolutionAlgorithm? = nil
   ) {
+    guard groups == 1 else {
+      self.init(weight, scale: scale, for: geometry, severalGroups: groups, algorithm: algorithm)
+      return
+    }
     let taps = weight.shape[2] * weight.shape[3], outputChannels = weight.shape[0]
     let forced = algorithm.flatMap {
       $0.applies(to: geometry, outputChannels: outputChannels, Scalar.self) ? $0 : nil
@@ -110,7 +122,7 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
     _ weight: Tensor<Scalar>, for geometry: covpool_window, outputChannels: Int, strides: (output: Int, input: Int),
     flipped: Bool, scale: Tensor<Scalar>? = nil, algorithm: ConvolutionAlgorithm
   ) {
-    (self.outputChannels, self.algorithm) = (outputChannels, algorithm)
+    (self.outputChannels, self.algorithm, groups) = (outputChannels, algorithm, [])
     var window = geometry
     let from = weight.pointer
     /// Calls `body` with each panel of output channels, spread over the pool.
@@ -134,16 +146,9 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
         }
       }
     switch algorithm {
-    case .blas:
-      precondition(!flipped, "weights for BLAS stay as they are")
-      tensor =
-        scale.map { scale in
-          Tensor(weight.shape) {
-            multiplyRows(
-              weight.pointer, by: scale.pointer, into: $0.baseAddress!, rows: outputChannels,
-              columns: weight.scalarCount / max(outputChannels, 1))
-          }
-        } ?? weight
+    case .blas, .depthwise:
+      check(!flipped, "weights for \(algorithm) stay as they are")
+      tensor = weight.scaledRows(scale)
     case .direct, .strassen:
       tensor = Tensor([covpool_packed_weights_size(&window, outputChannels)]) { packed in
         let (to, factors) = (packed.baseAddress!.float, factors?.pointer.float)
@@ -166,6 +171,43 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
   }
 }
 
+extension ConvolutionWeights {
+  private init(
+    _ weight: Tensor<Scalar>, scale: Tensor<Scalar>?, for geometry: covpool_window, severalGroups count: Int,
+    algorithm: ConvolutionAlgorithm?
+  ) {
+    let outputs = weight.shape[0]
+    if geometry.channels == count, outputs == count, algorithm != .blas {
+      self.init(outputChannels: outputs, algorithm: .depthwise, tensor: weight.scaledRows(scale), groups: [])
+      return
+    }
+    let part = geometry.ofGroup(count)
+    let weights = (0..<count).map { group in
+      ConvolutionWeights(
+        weight.group(group, of: count), scale: scale?.group(group, of: count), for: part, algorithm: algorithm)
+    }
+    self.init(outputChannels: outputs, algorithm: weights[0].algorithm, tensor: Tensor([0], []), groups: weights)
+  }
+
+  private init(
+    outputChannels: Int, algorithm: ConvolutionAlgorithm, tensor: Tensor<Scalar>, groups: [ConvolutionWeights]
+  ) {
+    (self.outputChannels, self.algorithm, self.tensor) = (outputChannels, algorithm, tensor)
+    (self.groups, scales) = (groups, nil)
+  }
+}
+
+extension Tensor {
+  /// Each row of the first axis times its scale, if there are scales.
+  fileprivate func scaledRows(_ scale: Tensor?) -> Tensor {
+    guard let scale else { return self }
+    return Tensor(shape) {
+      multiplyRows(
+        pointer, by: scale.pointer, into: $0.baseAddress!, rows: shape[0], columns: scalarCount / max(shape[0], 1))
+    }
+  }
+}
+
 /// Output channels of a panel of weights, and pixels or Winograd's tiles that are multiplied at once.
 let panelSize = Int(COVPOOL_PANEL), tileSize = Int(COVPOOL_TILE)
 
@@ -174,6 +216,15 @@ package func convolve<Scalar: RealScalar>(
   _ geometry: covpool_window, batch: Int, input: UnsafePointer<Scalar>, weights: ConvolutionWeights<Scalar>,
   epilogue: Epilogue<Scalar>, output: UnsafeMutablePointer<Scalar>
 ) {
+  guard weights.groups.isEmpty else {
+    return convolveGroups(
+      geometry, batch: batch, input: input, weights: weights, epilogue: epilogue, output: output)
+  }
+  guard weights.algorithm != .depthwise else {
+    return depthwiseConvolve(
+      geometry, batch: batch, input: input, weights: weights.tensor.pointer, bias: epilogue.bias,
+      residual: epilogue.residual, activation: epilogue.activation, output: output)
+  }
   guard weights.algorithm != .blas else {
     convolveByProducts(
       geometry, batch: batch, outputChannels: weights.outputChannels, input: input, weight: weights.tensor.pointer,
@@ -190,7 +241,7 @@ package func convolve<Scalar: RealScalar>(
   switch weights.algorithm {
   case .winograd: convolveByWinograd(job)
   case .strassen: convolveByStrassen(job)
-  case .direct, .blas: convolveDirectly(job)
+  case .direct, .blas, .depthwise: convolveDirectly(job)
   }
 }
 

@@ -2,22 +2,22 @@ import Kernels
 
 /// A fully connected layer: y = x · weightᵀ + bias.
 ///
-/// Inputs: x `[B, I]`, weight `[O, I]` and, optionally, bias `[O]`; result `[B, O]`.
+/// Inputs: x `[…, I]`, weight `[O, I]` and, optionally, bias `[O]`; result `[…, O]`.
 public struct LinearMap: TensorOperation {
   /// The operation.
   public init() {}
 
   public func outputShape(_ inputs: [Shape]) -> Shape {
     require(
-      (inputs.count == 2 || inputs.count == 3) && inputs[0].rank == 2 && inputs[1].rank == 2,
-      "expected [B, I], [O, I] and perhaps [O]", inputs)
-    require(inputs[0][1] == inputs[1][1], "features and weights differ in length", inputs)
+      (inputs.count == 2 || inputs.count == 3) && inputs[0].rank >= 1 && inputs[1].rank == 2,
+      "expected […, I], [O, I] and perhaps [O]", inputs)
+    require(inputs[0].last == inputs[1][1], "features and weights differ in length", inputs)
     require(inputs.count == 2 || inputs[2] == [inputs[1][0]], "bias of another length", inputs)
-    return [inputs[0][0], inputs[1][0]]
+    return Shape(inputs[0].dropLast() + [inputs[1][0]])
   }
 
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
-    let (batch, features, outputs) = (inputs[0].shape[0], inputs[0].shape[1], inputs[1].shape[0])
+    let (batch, features, outputs) = sizes(inputs[0].shape, inputs[1].shape)
     let (x, weight, y) = (inputs[0].pointer, inputs[1].pointer, result.baseAddress!)
     let bias = inputs.count == 3 ? inputs[2].pointer : nil
     // Reading the weights is what takes time: each thread reads its own rows, once for the batch.
@@ -42,10 +42,10 @@ public struct LinearMap: TensorOperation {
 
   public var pullbackNeeds: PullbackNeeds { .inputs }
 
-  /// ∂x = ∂y · weight, ∂weight = ∂yᵀ · x, ∂bias = Σ ∂y over the batch.
+  /// ∂x = ∂y · weight, ∂weight = ∂yᵀ · x, ∂bias = Σ ∂y over all axes but the last.
   public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
     let (x, weight) = (application.inputs[0], application.inputs[1])
-    let (batch, features, outputs) = (x.shape[0], x.shape[1], weight.shape[0])
+    let (batch, features, outputs) = sizes(x.shape, weight.shape)
     let g = MatrixView(gradient.pointer, rows: batch, columns: outputs)
     let pool = WorkerPool.shared
     var gradients: [Tensor<Scalar>?] = [nil, nil]
@@ -76,6 +76,11 @@ public struct LinearMap: TensorOperation {
       gradients.append(Tensor([outputs], sums))
     }
     return gradients
+  }
+
+  /// Rows of x, all its axes but the last together, and the lengths of a row and of a result.
+  private func sizes(_ x: Shape, _ weight: Shape) -> (rows: Int, features: Int, outputs: Int) {
+    (x.dropLast().reduce(1, *), weight[1], weight[0])
   }
 
   public func multiplyAdds(_ inputs: [Shape]) -> Int { inputs[0].scalarCount * inputs[1][0] }

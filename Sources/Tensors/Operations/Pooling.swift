@@ -124,6 +124,7 @@ public struct GlobalAveragePooling: TensorOperation {
 
 private func pooledShape(_ operation: some TensorOperation, _ window: Window, _ inputs: [Shape]) -> Shape {
   operation.require(inputs.count == 1 && inputs[0].rank == 4, "expected [B, C, H, W]", inputs)
+  operation.require(window.dilation == 1, "pooling has no dilation", inputs)
   let out = window.outputSize(height: inputs[0][2], width: inputs[0][3])
   operation.require(out.height > 0 && out.width > 0, "the window does not fit", inputs)
   if case .symmetric(let pixels) = window.padding {

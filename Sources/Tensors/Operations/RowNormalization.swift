@@ -51,8 +51,8 @@ public struct L2Normalization: TensorOperation {
   private func rows(_ shape: Shape) -> (batch: Int, width: Int) { (shape[0], shape.dropFirst().reduce(1, *)) }
 }
 
-/// Layer normalisation (Ba et al. 2016, eq. 4): each sample's numbers with mean 0 and variance 1, times a weight, plus a
-/// bias. Inputs: `[B, D]`, weight `[D]`, bias `[D]`; result `[B, D]`.
+/// Layer normalisation (Ba et al. 2016, eq. 4): the numbers of the last axis with mean 0 and variance 1, times a weight, plus a
+/// bias. Inputs: `[…, D]`, weight `[D]`, bias `[D]`; result `[…, D]`.
 public struct LayerNormalization: TensorOperation {
   /// Added to the variance.
   public var eps: Double
@@ -61,15 +61,17 @@ public struct LayerNormalization: TensorOperation {
   public init(eps: Double = 1e-5) { self.eps = eps }
 
   public func outputShape(_ inputs: [Shape]) -> Shape {
-    require(inputs.count == 3 && inputs[0].rank == 2 && inputs[0][1] > 0, "expected [B, D], [D] and [D]", inputs)
-    require(inputs[1] == [inputs[0][1]] && inputs[2] == inputs[1], "expected a weight and a bias of [D]", inputs)
+    let width = inputs.first?.last ?? 0
+    require(inputs.count == 3 && width > 0, "expected […, D], [D] and [D]", inputs)
+    require(inputs[1] == [width] && inputs[2] == inputs[1], "expected a weight and a bias of [\(width)]", inputs)
     return inputs[0]
   }
 
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
-    let (x, y, width) = (inputs[0].pointer, result.baseAddress!, inputs[0].shape[1])
+    guard let y = result.baseAddress, !result.isEmpty else { return }
+    let (x, width) = (inputs[0].pointer, inputs[1].shape[0])
     let (weight, bias) = (inputs[1].pointer, inputs[2].pointer)
-    WorkerPool.shared.forEach(inputs[0].shape[0]) { sample in
+    WorkerPool.shared.forEach(result.count / width) { sample in
       let start = sample * width
       let (mean, factor) = moments(x + start, width)
       forPrecision(
@@ -88,7 +90,7 @@ public struct LayerNormalization: TensorOperation {
   public var pullbackNeeds: PullbackNeeds { .inputs }
 
   public func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
-    let (x, g, width) = (application.inputs[0].pointer, gradient.pointer, gradient.shape[1])
+    let (x, g, width) = (application.inputs[0].pointer, gradient.pointer, application.inputs[1].shape[0])
     let weight = application.inputs[1].pointer
     var (weightGradient, biasGradient) = (Tensor<Scalar>([width], repeating: 0), Tensor<Scalar>([width], repeating: 0))
     let xGradient = Tensor<Scalar>(gradient.shape) { result in

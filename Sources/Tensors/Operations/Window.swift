@@ -18,7 +18,7 @@ public enum Padding: Hashable, Sendable {
   }
 }
 
-/// The sliding window of a two-dimensional convolution or pooling: kernel size, stride and padding.
+/// The sliding window of a two-dimensional convolution or pooling: kernel size, stride, padding and dilation.
 public struct Window: Hashable, Sendable {
   /// Rows and columns of the kernel.
   public var height, width: Int
@@ -26,11 +26,17 @@ public struct Window: Hashable, Sendable {
   public var stride: Int
   /// What is added around the input.
   public var padding: Padding
+  /// Pixels from one that the kernel sees to the next; 1 for neighbours. Poolings have 1.
+  public var dilation: Int
 
-  /// A window of `height` × `width` pixels.
-  public init(height: Int, width: Int, stride: Int, padding: Padding) {
-    precondition(height > 0 && width > 0 && stride > 0, "window \(height)×\(width) with stride \(stride)")
+  /// A window of `height` × `width` pixels, which are `dilation` apart.
+  /// - Precondition: height, width, stride and dilation are positive.
+  public init(height: Int, width: Int, stride: Int, padding: Padding, dilation: Int = 1) {
+    check(
+      height > 0 && width > 0 && stride > 0 && dilation > 0,
+      "window \(height)×\(width) with stride \(stride) and dilation \(dilation)")
     (self.height, self.width, self.stride, self.padding) = (height, width, stride, padding)
+    self.dilation = dilation
   }
 
   /// Whether the window sees one pixel at a time and every pixel.
@@ -42,6 +48,7 @@ public struct Window: Hashable, Sendable {
   /// Height and width of the output for an input of `height` × `width`; not positive where the window does not fit.
   func outputSize(height inputHeight: Int, width inputWidth: Int) -> (height: Int, width: Int) {
     func extent(_ n: Int, _ kernel: Int) -> Int {
+      let kernel = span(kernel)
       let pad = padding.amounts(extent: n, kernel: kernel, stride: stride)
       let room = n + pad.before + pad.after - kernel
       return room < 0 ? 0 : room / stride + 1
@@ -49,13 +56,19 @@ public struct Window: Hashable, Sendable {
     return (extent(inputHeight, height), extent(inputWidth, width))
   }
 
+  /// From the first to the last pixel that a kernel of this extent sees.
+  private func span(_ kernel: Int) -> Int { (kernel - 1) * dilation + 1 }
+
   /// The kernels' description of this window over planes of `height` × `width`.
   package func geometry(channels: Int, height inputHeight: Int, width inputWidth: Int) -> covpool_window {
     let out = outputSize(height: inputHeight, width: inputWidth)
     return covpool_window(
       channels: channels, height: inputHeight, width: inputWidth, kernel_height: height, kernel_width: width,
-      stride: stride, pad_top: padding.amounts(extent: inputHeight, kernel: height, stride: stride).before,
-      pad_left: padding.amounts(extent: inputWidth, kernel: width, stride: stride).before, out_height: out.height,
-      out_width: out.width)
+      stride: stride,
+      // A kernel of one pixel has none to be apart from.
+      dilation: height == 1 && width == 1 ? 1 : dilation,
+      pad_top: padding.amounts(extent: inputHeight, kernel: span(height), stride: stride).before,
+      pad_left: padding.amounts(extent: inputWidth, kernel: span(width), stride: stride).before,
+      out_height: out.height, out_width: out.width)
   }
 }
