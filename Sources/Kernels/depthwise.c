@@ -102,6 +102,11 @@ static inline void find_rows(const strip *s, ptrdiff_t y, ptrdiff_t count, const
   }
 }
 
+/// A plane that is read as it is.
+static inline covpool_window plane_of(ptrdiff_t height, ptrdiff_t width) {
+  return (covpool_window){.height = height, .width = width, .stride = 1, .out_height = height, .out_width = width};
+}
+
 /// Before a loop whose number of rounds is a constant when the compiler comes to it.
 #define UNROLL_FOR(i, count) _Pragma("clang loop unroll(full)") for (int i = 0; i < (count); i++)
 
@@ -111,6 +116,8 @@ static inline void find_rows(const strip *s, ptrdiff_t y, ptrdiff_t count, const
 #define ALL 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 #define EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
 #define ODD 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #define TARGET __attribute__((target("arch=x86-64-v4"), min_vector_width(512)))
 #define NAMED(kernel) kernel##_avx512
 #include "depthwise_tile.h"
@@ -118,6 +125,8 @@ static inline void find_rows(const strip *s, ptrdiff_t y, ptrdiff_t count, const
 #define ALL 0, 1, 2, 3, 4, 5, 6, 7
 #define EVEN 0, 2, 4, 6, 8, 10, 12, 14
 #define ODD 1, 3, 5, 7, 9, 11, 13, 15
+#define LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH 4, 12, 5, 13, 6, 14, 7, 15
 #define TARGET __attribute__((target("arch=x86-64-v3")))
 #define NAMED(kernel) kernel##_avx2
 #include "depthwise_tile.h"
@@ -126,6 +135,8 @@ static inline void find_rows(const strip *s, ptrdiff_t y, ptrdiff_t count, const
 #define ALL 0, 1, 2, 3
 #define EVEN 0, 2, 4, 6
 #define ODD 1, 3, 5, 7
+#define LOW 0, 4, 1, 5
+#define HIGH 2, 6, 3, 7
 #define TARGET
 #define NAMED(kernel) kernel##_baseline
 #include "depthwise_tile.h"
@@ -133,11 +144,14 @@ static inline void find_rows(const strip *s, ptrdiff_t y, ptrdiff_t count, const
 typedef struct {
   void (*convolve)(const covpool_depthwise_f32 *job, const covpool_window *window, int flipped, const float *x,
                    ptrdiff_t first, ptrdiff_t last, float *scratch, float *y);
+  void (*scatter)(const covpool_depthwise_f32 *job, const float *gradient, ptrdiff_t first, ptrdiff_t last,
+                  float *scratch, float *x_gradient);
   void (*sum_weights)(const covpool_depthwise_f32 *job, const float *x, const float *gradient, ptrdiff_t first,
                       ptrdiff_t last, float *scratch, double *sums);
 } depthwise_kernels;
 
-#define KERNELS(name) ((depthwise_kernels){.convolve = convolve_##name, .sum_weights = sum_weights_##name})
+#define KERNELS(name)                                                                                                  \
+  ((depthwise_kernels){.convolve = convolve_##name, .scatter = scatter_##name, .sum_weights = sum_weights_##name})
 
 static depthwise_kernels kernels(void) {
 #if defined(__x86_64__)
@@ -161,8 +175,15 @@ static covpool_window transposed(const covpool_window *w) {
   return t;
 }
 
-static int has_transposed_vectors(const covpool_window *w) {
+/// Whether that convolution has vectors.
+static int is_transposable(const covpool_window *w) {
   return has_vectors(w) && w->stride == 1 && w->pad_top <= 2 && w->pad_left <= 2;
+}
+
+/// Whether the gradient of x is scattered by vectors: from as many rows and columns as come from it, halved.
+static int is_scattered(const covpool_window *w) {
+  return has_vectors(w) && w->stride == 2 && w->pad_top == 1 && w->pad_left == 1 &&
+         w->out_height == (w->height + 1) / 2 && w->out_width == (w->width + 1) / 2;
 }
 
 static ptrdiff_t scratch_of(const covpool_window *w) {
@@ -172,10 +193,8 @@ static ptrdiff_t scratch_of(const covpool_window *w) {
 
 ptrdiff_t covpool_depthwise_scratch_f32(const covpool_window *w) {
   if (!has_vectors(w)) return 0;
-  covpool_window t = transposed(w), ofGradient = {.height = w->out_height, .width = w->out_width, .stride = 1,
-                                                  .out_width = w->out_width};
-  ptrdiff_t backwards = has_transposed_vectors(w) ? scratch_of(&t) : 0;
-  return most(scratch_of(w) + scratch_of(&ofGradient), backwards);
+  covpool_window t = transposed(w), ofGradient = plane_of(w->out_height, w->out_width);
+  return most(scratch_of(w) + scratch_of(&ofGradient), is_transposable(w) ? scratch_of(&t) : 0);
 }
 
 void covpool_depthwise_convolve_f32(const covpool_depthwise_f32 *job, const float *x, ptrdiff_t first, ptrdiff_t last,
@@ -186,9 +205,14 @@ void covpool_depthwise_convolve_f32(const covpool_depthwise_f32 *job, const floa
 
 void covpool_depthwise_input_gradient_f32(const covpool_depthwise_f32 *job, const float *gradient, ptrdiff_t first,
                                           ptrdiff_t last, float *scratch, float *x_gradient) {
-  if (!has_transposed_vectors(&job->window)) return input_gradient_f32(job, gradient, first, last, x_gradient);
-  covpool_window t = transposed(&job->window);
-  kernels().convolve(job, &t, 1, gradient, first, last, scratch, x_gradient);
+  if (is_transposable(&job->window)) {
+    covpool_window t = transposed(&job->window);
+    kernels().convolve(job, &t, 1, gradient, first, last, scratch, x_gradient);
+  } else if (is_scattered(&job->window)) {
+    kernels().scatter(job, gradient, first, last, scratch, x_gradient);
+  } else {
+    input_gradient_f32(job, gradient, first, last, x_gradient);
+  }
 }
 
 void covpool_depthwise_weight_gradient_f32(const covpool_depthwise_f32 *job, const float *x, const float *gradient,

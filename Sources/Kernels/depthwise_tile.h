@@ -114,7 +114,7 @@ INLINE void NAMED(rows)(int planes, int rows, int stride, const strip *s, ptrdif
   const int32_t *masks = s->masks;
   for (ptrdiff_t x = 0, i = 0; i < s->vectors; i++, x += LANES, masks += 3 * LANES) {
     if (i > 0) x = least(x, s->window->out_width - LANES);
-    if (i > 0 && i + 1 < s->vectors)
+    if (planes == 1 && i > 0 && i + 1 < s->vectors)
       NAMED(block)(planes, rows, stride, 0, s, a, b, y, x, masks);
     else
       NAMED(block)(planes, rows, stride, 1, s, a, b, y, x, masks);
@@ -128,17 +128,17 @@ INLINE void NAMED(convolve_strip)(int planes, int stride, const strip *s) {
   for (; y < height; y++) NAMED(rows)(planes, 1, stride, s, y);
 }
 
-/// For each vector of columns and each tap of a row, which lanes read a number of the row; and those whose output counts,
-/// of vectors that do not overlap.
-INLINE void NAMED(find_masks)(strip *s, int overlaps, int32_t *masks) {
+/// For each vector of columns and each of `taps` taps of a row, which lanes read a number of the row; for a fourth tap, whose
+/// output counts. The last vector may overlap the one before.
+INLINE void NAMED(find_masks)(strip *s, int taps, int overlaps, int32_t *masks) {
   const covpool_window *w = s->window;
   s->masks = masks;
   s->vectors = (w->out_width + LANES - 1) / LANES;
   for (ptrdiff_t i = 0; i < s->vectors; i++) {
     ptrdiff_t x = i * LANES;
     if (overlaps && i > 0) x = least(x, w->out_width - LANES);
-    for (ptrdiff_t tap = 0; tap < 4; tap++)
-      for (ptrdiff_t lane = 0; lane < LANES && (tap < 3 || !overlaps); lane++) {
+    for (ptrdiff_t tap = 0; tap < taps; tap++)
+      for (ptrdiff_t lane = 0; lane < LANES; lane++) {
         ptrdiff_t at = s->planes == 2 ? lane % (LANES / 2) : lane, column = (x + at) * w->stride + tap - w->pad_left;
         *masks++ = (tap < 3 ? column >= 0 && column < w->width : x + at < w->out_width) ? -1 : 0;
       }
@@ -149,7 +149,7 @@ TARGET static void NAMED(convolve)(const covpool_depthwise_f32 *job, const covpo
                                    const float *x, ptrdiff_t first, ptrdiff_t last, float *scratch, float *y) {
   strip s;
   float *rest = prepare(&s, w, LANES, x, first, last, scratch);
-  NAMED(find_masks)(&s, 1, (int32_t *)rest);
+  NAMED(find_masks)(&s, 3, 1, (int32_t *)rest);
   s.lower = covpool_activation_lower(job->activation);
   s.upper = covpool_activation_upper(job->activation);
   ptrdiff_t pixels = w->out_height * w->out_width;
@@ -174,6 +174,59 @@ TARGET static void NAMED(convolve)(const covpool_depthwise_f32 *job, const covpo
     if (s.planes == 1 && w->stride == 2) NAMED(convolve_strip)(1, 2, &s);
     if (s.planes == 2 && w->stride == 1) NAMED(convolve_strip)(2, 1, &s);
     if (s.planes == 2 && w->stride == 2) NAMED(convolve_strip)(2, 2, &s);
+  }
+}
+
+/// Two rows of x's gradient from row 2 * y on, for stride 2 and padding of 1 at the top and on the left: a tap in the middle
+/// reaches even places, the others odd ones.
+INLINE void NAMED(scatter_rows)(const strip *s, const covpool_window *w, const vector *weights, ptrdiff_t y) {
+  const float *g[2], *same[2];
+  find_rows(s, y, 2, g, same);
+  const int32_t *masks = s->masks;
+  for (ptrdiff_t x = 0; x < w->out_width; x += LANES, masks += 3 * LANES) {
+    vector taps[2][2];
+    UNROLL_FOR (row, 2)
+      UNROLL_FOR (column, 2)
+        taps[row][column] =
+            (vector)(*(const mask *)(g[row] + x + column) & *(const mask *)(masks + column * LANES));
+    ptrdiff_t count = least(w->width - 2 * x, 2 * LANES);
+    for (int row = 0; row < 2 && 2 * y + row < w->height; row++) {
+      vector even = weights[4] * taps[0][0], odd = weights[3] * taps[0][1] + weights[5] * taps[0][0];
+      if (row == 1) {
+        even = weights[1] * taps[1][0] + weights[7] * taps[0][0];
+        odd = weights[0] * taps[1][1] + weights[2] * taps[1][0] + weights[6] * taps[0][1] + weights[8] * taps[0][0];
+      }
+      ptrdiff_t at = (2 * y + row) * w->width + 2 * x;
+      vector parts[2] = {__builtin_shufflevector(even, odd, LOW), __builtin_shufflevector(even, odd, HIGH)};
+      float line[2 * LANES];
+      float *to = count == 2 * LANES ? s->y[0] + at : line;
+      if (s->residual[0]) {
+        vector added[2] = {{0}};
+        memcpy(added, s->residual[0] + at, (size_t)count * sizeof(float));
+        UNROLL_FOR (part, 2) parts[part] += added[part];
+      }
+      UNROLL_FOR (part, 2) *(vector *)(to + part * LANES) = parts[part];
+      if (to == line) memcpy(s->y[0] + at, line, (size_t)count * sizeof(float));
+    }
+  }
+}
+
+TARGET static void NAMED(scatter)(const covpool_depthwise_f32 *job, const float *gradient, ptrdiff_t first,
+                                  ptrdiff_t last, float *scratch, float *x_gradient) {
+  const covpool_window *w = &job->window;
+  covpool_window plain = plane_of(w->out_height, w->out_width);
+  strip s;
+  float *rest = prepare(&s, &plain, LANES, gradient, first, last, scratch);
+  s.planes = 1;
+  NAMED(find_masks)(&s, 3, 0, (int32_t *)rest);
+  ptrdiff_t pixels = w->height * w->width;
+  for (ptrdiff_t plane = first; plane < last; plane++) {
+    vector weights[9];
+    UNROLL_FOR (tap, 9) weights[tap] = job->weights[9 * (plane % w->channels) + tap] - (vector){0};
+    s.x[0] = reachable(&s, 0, plane);
+    s.y[0] = x_gradient + plane * pixels;
+    s.residual[0] = job->residual ? job->residual + plane * pixels : 0;
+    for (ptrdiff_t y = 0; y < w->out_height; y++) NAMED(scatter_rows)(&s, w, weights, y);
   }
 }
 
@@ -215,8 +268,8 @@ TARGET static void NAMED(sum_weights)(const covpool_depthwise_f32 *job, const fl
   const covpool_window *w = &job->window;
   strip s, ofGradient;
   float *rest = prepare(&s, w, LANES, x, first, last, scratch);
-  covpool_window plain = {.height = w->out_height, .width = w->out_width, .stride = 1, .out_width = w->out_width};
-  NAMED(find_masks)(&s, 0, (int32_t *)rest);
+  covpool_window plain = plane_of(w->out_height, w->out_width);
+  NAMED(find_masks)(&s, 4, 0, (int32_t *)rest);
   prepare(&ofGradient, &plain, LANES, gradient, first, last, rest + s.vectors * 4 * LANES);
   ptrdiff_t lanes = LANES / s.planes;
   for (ptrdiff_t plane = first; plane < last; plane += s.planes) {
@@ -248,5 +301,7 @@ TARGET static void NAMED(sum_weights)(const covpool_depthwise_f32 *job, const fl
 #undef ALL
 #undef EVEN
 #undef ODD
+#undef LOW
+#undef HIGH
 #undef TARGET
 #undef NAMED
