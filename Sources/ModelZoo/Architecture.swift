@@ -21,6 +21,9 @@ public protocol Architecture: Sendable {
   /// A network without values.
   static func network<Scalar: RealScalar>(_ configuration: NetworkConfiguration) -> any Network<Scalar>
 
+  /// How its networks are trained, by name: LRnorm, LRfast, LRadju and small.
+  static var recipes: [Recipe] { get }
+
   /// The networks that are listed, with what was published of them.
   static var entries: [ZooEntry] { get }
 
@@ -45,6 +48,7 @@ public protocol Architecture: Sendable {
 
 extension Architecture {
   public static var aliases: [String: String] { [:] }
+  public static var recipes: [Recipe] { Recipe.named }
 
   public static func input(_ backbone: String, channels: Int) -> EvaluationTransform {
     channels == 1 ? .imageNetGrey : .imageNet

@@ -62,15 +62,20 @@ public enum DifferentiationError: Error, CustomStringConvertible {
 /// Layers behave as in training unless `isTraining` is false: BatchNorm uses the batch, DropCov drops.
 /// - Parameters:
 ///   - random: where layers that drop take their random numbers; a different stream for each step.
+///   - frozen: parameters that are not learned: they have no gradients, and a BatchNorm whose scale is among them uses its
+///     running statistics as they are.
 ///   - allowsUnused: whether a parameter that the value does not depend on gets a gradient of 0 rather than an error.
 ///     Parameters that are for training only may be unused where `isTraining` is false.
 /// - Throws: `DifferentiationError` naming the parameters that the value does not depend on, `NumericalFailure` naming
 ///   the sample of the batch for which a decomposition or an iteration did not converge.
 public func valueWithGradients<Model: Module>(
   of module: Model, isTraining: Bool = true, random: RandomStream = RandomStream(seed: 0, name: "tape"),
-  allowsUnused: Bool = false, _ function: (Model) throws -> Tensor<Model.Scalar>
+  frozen: ParameterGroup = ParameterGroup([]), allowsUnused: Bool = false,
+  _ function: (Model) throws -> Tensor<Model.Scalar>
 ) throws -> StepResult<Model.Scalar> {
-  try valueWithGradients(of: module, isTraining: isTraining, random: random, allowsUnused: allowsUnused) {
+  try valueWithGradients(
+    of: module, isTraining: isTraining, random: random, frozen: frozen, allowsUnused: allowsUnused
+  ) {
     (try function($0), [])
   }.result
 }
@@ -78,11 +83,11 @@ public func valueWithGradients<Model: Module>(
 /// The same of a function that makes other tensors on the way, such as logits, which come back without their history.
 public func valueWithGradients<Model: Module>(
   of module: Model, isTraining: Bool = true, random: RandomStream = RandomStream(seed: 0, name: "tape"),
-  allowsUnused: Bool = false,
+  frozen: ParameterGroup = ParameterGroup([]), allowsUnused: Bool = false,
   _ function: (Model) throws -> (value: Tensor<Model.Scalar>, auxiliary: [Tensor<Model.Scalar>])
 ) throws -> (result: StepResult<Model.Scalar>, auxiliary: [Tensor<Model.Scalar>]) {
   let tape = Tape<Model.Scalar>(.differentiating(isTraining: isTraining), random: random)
-  let (recorded, parameters) = module.recorded(on: tape)
+  let (recorded, parameters) = module.recorded(on: tape, frozen: frozen)
   let (value, auxiliary, updates, metrics, found) = try checkingNumerics {
     let (value, auxiliary) = try function(recorded)
     let (updates, metrics) = (tape.notedUpdates, tape.notedMetrics)
@@ -112,12 +117,12 @@ package func firstNotFinite<Model: Module>(
 extension Module {
   /// The module with its tensors on a tape, and the parameters among them.
   fileprivate func recorded(
-    on tape: Tape<Scalar>
+    on tape: Tape<Scalar>, frozen: ParameterGroup = ParameterGroup([])
   ) -> (module: Self, parameters: [(description: TensorDescription, tensor: Tensor<Scalar>)]) {
     var recorded = self
     var parameters: [(description: TensorDescription, tensor: Tensor<Scalar>)] = []
     recorded.forEachTensor { description, tensor in
-      let isLearned = description.role != .buffer
+      let isLearned = description.role != .buffer && !frozen.contains(description.name)
       tensor = tape.leaf(tensor, name: description.name, needsGradient: isLearned)
       if isLearned { parameters.append((description, tensor)) }
     }

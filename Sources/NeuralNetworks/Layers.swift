@@ -70,7 +70,7 @@ public struct BatchNorm2d<Scalar: RealScalar>: Module {
   }
 
   public func callAsFunction(_ x: Tensor<Scalar>) -> Tensor<Scalar> {
-    guard let tape = weight.recording?.tape, tape.isTraining else {
+    guard let tape = trainingTape else {
       return operation.applied(to: x, weight, bias, runningMean, runningVariance)
     }
     return trained(on: tape, [x, weight, bias], .identity)
@@ -81,11 +81,17 @@ public struct BatchNorm2d<Scalar: RealScalar>: Module {
   public func rectified(
     _ x: Tensor<Scalar>, adding shortcut: Tensor<Scalar>? = nil, by activation: Activation = .relu
   ) -> Tensor<Scalar> {
-    guard let tape = weight.recording?.tape, tape.isTraining else {
+    guard let tape = trainingTape else {
       let y = self(x)
       return (shortcut.map { y + $0 } ?? y).activated(by: activation)
     }
     return trained(on: tape, [x, weight, bias] + (shortcut.map { [$0] } ?? []), activation)
+  }
+
+  /// The tape of a step of training in which the layer learns; `nil` otherwise, also where its scale is frozen.
+  private var trainingTape: Tape<Scalar>? {
+    guard let tape = weight.recording?.tape, tape.isTraining, tape.needsGradient(weight) else { return nil }
+    return tape
   }
 
   private func trained(on tape: Tape<Scalar>, _ inputs: [Tensor<Scalar>], _ activation: Activation) -> Tensor<Scalar> {

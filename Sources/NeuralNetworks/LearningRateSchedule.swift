@@ -10,6 +10,8 @@ public struct LearningRateSchedule: Hashable, Sendable, Codable {
     case step(epochs: Double, factor: Double)
     /// (1 − (e − 1) / (epochs − 1))^power, never below 0; above 1 before the second epoch, as published.
     case polynomial(epochs: Double, power: Double)
+    /// Straight lines between points (epoch, factor); the first factor before them, the last behind.
+    case piecewiseLinear(epochs: [Double], factors: [Double])
     /// ½ (1 + cos(π e / epochs)).
     case cosine(epochs: Double)
   }
@@ -34,6 +36,11 @@ public struct LearningRateSchedule: Hashable, Sendable, Codable {
     case .constant: return 1
     case .step(let epochs, let factor): return pow(factor, (epoch / epochs).rounded(.down))
     case .polynomial(let epochs, let power): return pow(max(0, 1 - (epoch - 1) / (epochs - 1)), power)
+    case .piecewiseLinear(let epochs, let factors):
+      guard let next = epochs.firstIndex(where: { $0 > epoch }) else { return factors.last ?? 1 }
+      guard next > 0 else { return factors[0] }
+      let share = (epoch - epochs[next - 1]) / (epochs[next] - epochs[next - 1])
+      return factors[next - 1] + share * (factors[next] - factors[next - 1])
     case .cosine(let epochs): return (1 + cos(.pi * min(epoch / epochs, 1))) / 2
     }
   }

@@ -6,15 +6,16 @@ public protocol Optimizer<Scalar>: Sendable {
   /// The precision of the parameters.
   associatedtype Scalar: RealScalar
 
-  /// Changes the module's parameters by one step.
+  /// Changes the module's parameters by one step; those without a gradient, which are frozen, stay as they are.
   /// - Precondition: `gradients` are those of this module.
   mutating func step(_ module: inout some Module<Scalar>, _ gradients: Gradients<Scalar>, learningRate: Double)
 
   /// What is remembered, by names such as `momentum.layer1.0.conv1.weight`, to be saved with the module.
   var state: [String: Tensor<Scalar>] { get set }
 
-  /// Names and shapes of `state` after a step of this module, against which what was saved can be checked.
-  func stateShapes(for module: some Module<Scalar>) -> [String: Shape]
+  /// Names and shapes of `state` after a step of parameters with these names and shapes, against which what was saved can be
+  /// checked.
+  func stateShapes(for parameters: [(name: String, shape: Shape)]) -> [String: Shape]
 }
 
 /// Stochastic gradient descent with momentum, weight decay and Nesterov's look-ahead, as PyTorch's `SGD`.
@@ -36,8 +37,8 @@ public struct SGD<Scalar: RealScalar>: Optimizer {
     (self.momentum, self.weightDecay, self.isNesterov, self.groups) = (momentum, weightDecay, isNesterov, groups)
   }
 
-  public func stateShapes(for module: some Module<Scalar>) -> [String: Shape] {
-    Dictionary(uniqueKeysWithValues: parameterShapes(of: module).map { ("momentum.\($0.name)", $0.shape) })
+  public func stateShapes(for parameters: [(name: String, shape: Shape)]) -> [String: Shape] {
+    Dictionary(uniqueKeysWithValues: parameters.map { ("momentum.\($0.name)", $0.shape) })
   }
 
   public mutating func step(
@@ -85,9 +86,9 @@ public struct AdamW<Scalar: RealScalar>: Optimizer {
     (self.betas, self.eps, self.weightDecay, self.groups) = (betas, eps, weightDecay, groups)
   }
 
-  public func stateShapes(for module: some Module<Scalar>) -> [String: Shape] {
+  public func stateShapes(for parameters: [(name: String, shape: Shape)]) -> [String: Shape] {
     var shapes: [String: Shape] = ["steps": []]
-    for (name, shape) in parameterShapes(of: module) {
+    for (name, shape) in parameters {
       shapes["mean.\(name)"] = shape
       shapes["square.\(name)"] = shape
     }
@@ -157,11 +158,6 @@ public struct ExponentialMovingAverage<Model: Module>: Sendable {
   }
 }
 
-/// The learned tensors, which are what optimisers move.
-private func parameterShapes<Scalar: RealScalar>(of module: some Module<Scalar>) -> [(name: String, shape: Shape)] {
-  module.tensors.filter { $0.description.role != .buffer }.map { ($0.description.name, $0.tensor.shape) }
-}
-
 /// Calls `body` with each learned tensor and its gradient.
 private func forEachParameter<Scalar: RealScalar>(
   of module: inout some Module<Scalar>, _ gradients: Gradients<Scalar>,
@@ -169,14 +165,14 @@ private func forEachParameter<Scalar: RealScalar>(
 ) {
   var index = 0
   module.forEachTensor { description, tensor in
-    guard description.role != .buffer else { return }
-    precondition(
-      index < gradients.names.count && gradients.names[index] == description.name,
-      "gradient \(index) is not that of \(description.name)")
+    guard index < gradients.names.count, gradients.names[index] == description.name else { return }
     body(description.name, &tensor, gradients.tensors[index])
     index += 1
   }
-  precondition(index == gradients.names.count, "\(gradients.names.count) gradients for \(index) parameters")
+  check(
+    index == gradients.names.count,
+    "gradients are those of the module's parameters in their order; there is no place for that of \(gradients.names[min(index, gradients.names.count - 1)])"
+  )
 }
 
 /// Calls `body` with pieces of two tensors of one shape, on the pool's threads.

@@ -14,7 +14,8 @@ public struct ParameterGroup: Hashable, Sendable, Codable {
     self.weightDecay = weightDecay
   }
 
-  func contains(_ name: String) -> Bool {
+  /// Whether the parameter of this name is one of the group.
+  public func contains(_ name: String) -> Bool {
     prefixes.contains { prefix in
       prefix.hasPrefix(".") ? name.hasSuffix(prefix) : name == prefix || name.hasPrefix(prefix + ".")
     }

@@ -106,6 +106,13 @@ public final class Tape<Scalar: RealScalar>: Sendable {
     return recording.value
   }
 
+  /// Whether a gradient with respect to a tensor of this tape is wanted or leads to one that is.
+  /// - Precondition: `tensor` was recorded on this tape.
+  package func needsGradient(_ tensor: Tensor<Scalar>) -> Bool {
+    let index = index(of: tensor)
+    return state.withLock { $0.values[index].needsGradient }
+  }
+
   /// Notes that a leaf which is not learned has a new value: BatchNorm's running statistics after a training step.
   public func note(_ newValue: Tensor<Scalar>, for leaf: Tensor<Scalar>) {
     let index = index(of: leaf)

@@ -3,11 +3,16 @@ import Foundation
 
 extension Recipe {
   /// The recipe called `name`, or the one in the JSON file of that path.
+  /// - Parameter recipes: those that have names: `Architecture.recipes` of what is to be trained.
   /// - Throws: `RecipeError`.
-  public static func find(_ name: String) throws -> Recipe { try find(name, calledFrom: []) }
+  public static func find(_ name: String, among recipes: [Recipe] = named) throws -> Recipe {
+    try find(name, among: recipes, calledFrom: [])
+  }
 
   /// - Parameter callers: the files whose `base` led here.
-  private static func find(_ name: String, calledFrom callers: [String]) throws -> Recipe {
+  private static func find(
+    _ name: String, among named: [Recipe], calledFrom callers: [String]
+  ) throws -> Recipe {
     if let recipe = named.first(where: { $0.name == name }) { return recipe }
     guard name.hasSuffix(".json") || fileKind(name) == .other else {
       throw RecipeError(
@@ -20,14 +25,16 @@ extension Recipe {
     guard callers.count < 100 else { throw RecipeError("\(name): more than 100 recipes are based on each other") }
     let data: Data
     do { data = try readStream(name, limit: 1 << 24) } catch { throw RecipeError(error.description) }
-    do { return try merged(with: data, calledFrom: callers + [name]) } catch let error as RecipeError {
+    do { return try merged(with: data, among: named, calledFrom: callers + [name]) } catch let error as RecipeError {
       // Only the innermost file is named, which is where the fault is.
       throw error.isLocated ? error : RecipeError("\(name): \(error.description)", isLocated: true)
     }
   }
 
   /// The recipe `base` names (by default `small`) with the fields of a JSON object in place of its own.
-  private static func merged(with data: Data, calledFrom callers: [String]) throws -> Recipe {
+  private static func merged(
+    with data: Data, among named: [Recipe], calledFrom callers: [String]
+  ) throws -> Recipe {
     let json: Any
     do { json = try JSONSerialization.jsonObject(with: data, options: .fragmentsAllowed) } catch {
       let reason = (error as NSError).userInfo["NSDebugDescription"] as? String
@@ -35,7 +42,7 @@ extension Recipe {
     }
     guard let changes = json as? [String: Any] else { throw RecipeError("expected an object of a recipe's fields") }
     if let base = changes["base"], !(base is String) { throw RecipeError("base must be a recipe's name or file") }
-    let base = try (changes["base"] as? String).map { try find($0, calledFrom: callers) } ?? small
+    let base = try (changes["base"] as? String).map { try find($0, among: named, calledFrom: callers) } ?? small
     let encoded =
       try JSONSerialization.jsonObject(with: JSONEncoder().encode(base)) as? [String: Any] ?? [:]
     let optional: Set = ["base", "clipNorm", "averageDecay"]

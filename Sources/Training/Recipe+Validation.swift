@@ -1,4 +1,15 @@
 extension Recipe {
+  /// - Throws: `RecipeError` where nothing of the network, or all of it, is frozen.
+  func checkFrozen(_ network: AnyNetwork<Float>) throws {
+    let names = network.tensors.filter { $0.description.role == .parameter }.map(\.description.name)
+    for prefix in frozen where !names.contains(where: ParameterGroup([prefix]).contains) {
+      let parts = Set(names.map { String($0.prefix { $0 != "." }) }).sorted()
+      throw RecipeError(
+        "nothing of the network is called '\(prefix)' to be frozen; its parts are \(parts.joined(separator: ", "))")
+    }
+    guard !names.allSatisfy(ParameterGroup(frozen).contains) else { throw RecipeError("all of the network is frozen") }
+  }
+
   /// - Throws: `RecipeError` for a number that no training could use.
   public func validate() throws {
     func check(_ isGood: Bool, _ name: String, _ value: Any, _ wanted: String) throws {
@@ -34,6 +45,11 @@ extension Recipe {
       try check(
         epochs > 1 && power > 0 && isUsable(epochs) && isUsable(power), "schedule.shape", schedule.shape,
         "a polynomial of epochs > 1 and power > 0")
+    case .piecewiseLinear(let epochs, let factors):
+      try check(
+        !epochs.isEmpty && epochs.count == factors.count && zip(epochs, epochs.dropFirst()).allSatisfy { $0 < $1 }
+          && (epochs + factors).allSatisfy { $0 >= 0 && isUsable($0) }, "schedule.shape", schedule.shape,
+        "as many factors of 0 or more as rising epochs")
     case .cosine(let epochs):
       try check(epochs > 0 && isUsable(epochs), "schedule.shape", schedule.shape, "a cosine of epochs > 0")
     }

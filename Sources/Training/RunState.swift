@@ -181,7 +181,11 @@ struct RunState {
       average = mean
     }
     let prefix = "optimizer."
-    var expected = progress.hasLearned ? recipe.newOptimizer().stateShapes(for: network) : [:]
+    let frozen = ParameterGroup(recipe.frozen)
+    let learned = network.tensors.filter { $0.description.role != .buffer && !frozen.contains($0.description.name) }
+    var expected =
+      progress.hasLearned
+      ? recipe.newOptimizer().stateShapes(for: learned.map { ($0.description.name, $0.tensor.shape) }) : [:]
     for name in state.names where !(average != nil && name.hasPrefix("average.")) {
       let key = String(name.dropFirst(prefix.count))
       guard name.hasPrefix(prefix), let shape = expected.removeValue(forKey: key), let stored = state.tensors[name]

@@ -72,16 +72,22 @@ public final class Trainer {
       if found.replacesClassifier {
         warnings.append("\(path) has another number of classes than \(settings.data): the classifier begins anew")
       }
-      guard network.configuration.inputChannels == channels else {
-        throw TrainingError.data(
-          "\(settings.data): images of \(channels) channels; \(path) is for \(network.configuration.inputChannels)")
-      }
+    } else if let path = settings.backbone {
+      configuration.classes = classes
+      let found = try AnyNetwork<Float>.withBackbone(configuration, from: path, seed: settings.seed)
+      network = found.network
+      warnings += found.report.warnings
     } else {
       configuration.classes = classes
       configuration.input = configuration.architecture.input(configuration.backbone, channels: channels)
       network = AnyNetwork(configuration)
       network.initialize(seed: settings.seed)
     }
+    if let path = settings.finetune ?? settings.backbone, network.configuration.inputChannels != channels {
+      throw TrainingError.data(
+        "\(settings.data): images of \(channels) channels; \(path) is for \(network.configuration.inputChannels)")
+    }
+    try settings.recipe.checkFrozen(network)
     // Only now, so that a mistake in the above leaves no directory behind.
     let directory = try RunDirectory(claiming: path, for: settings.model)
     try directory.checkIsFree()

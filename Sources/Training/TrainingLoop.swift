@@ -102,7 +102,8 @@ public struct TrainingLoop<Model: Module<Float>> {
     let stream = communicator.rank == 0 ? "" : " \(communicator.rank)"
     let random = RandomStream(seed: seed, name: "step \(epoch) \(step)\(stream)")
     let loss = SoftmaxCrossEntropy(labels: labels, labelSmoothing: recipe.labelSmoothing)
-    var (result, auxiliary) = try valueWithGradients(of: model, random: random) { model in
+    var (result, auxiliary) = try valueWithGradients(of: model, random: random, frozen: ParameterGroup(recipe.frozen)) {
+      model in
       let logits = model(images)
       return (loss.applied(to: logits), [logits])
     }

@@ -13,6 +13,8 @@ public struct TrainingSettings: Equatable, Sendable, Codable {
   public var seed: UInt64
   /// A checkpoint to start from instead of random weights.
   public var finetune: String?
+  /// A checkpoint to take the backbone's weights from; the head begins anew.
+  public var backbone: String?
   /// What to make of the covariance in place of the head's own.
   public var normalization: CovarianceNormalization?
   /// At most so many images of each part of the data, spread over the classes: `Dataset.limited(to:)`.

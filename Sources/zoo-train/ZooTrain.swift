@@ -17,6 +17,9 @@ struct ZooTrain: ParsableCommand {
       From the weights of a paper, on images of your own in DIR/train and DIR/val, a folder for each class:
         zoo-train resnet50-dropcov --data DIR --finetune dropcov50.pth.tar --recipe LRadju --epochs 20
 
+      A covariance head on torchvision's ResNet-50, first the head alone:
+        zoo-train resnet50-fastmpn --data DIR --backbone resnet50-11ad3fa6.pth --freeze backbone --recipe finetune
+
       After an interruption, whatever it was; the result is the same to the last bit:
         zoo-train --resume runs/fastmpn
 
@@ -25,7 +28,8 @@ struct ZooTrain: ParsableCommand {
 
       The output directory holds last.safetensors and best.safetensors (weights by PyTorch's names), the state that \
       goes with the last, log.csv, and at the end curves.svg. Recipes by name are LRnorm, LRfast and LRadju of the \
-      papers for 224 px and small for 28 and 32 px; a .json file gives the fields it changes of the one it calls base. \
+      papers for 224 px, as each architecture has them, finetune for weights of a paper on other data, and small for 28 \
+      and 32 px; a .json file gives the fields it changes of the one it calls base. \
       One process at a time trains in a directory, and it writes over nothing that its run did not write. SIGINT, SIGTERM \
       and SIGHUP end the run after its current step, saved; the status is then 128 and the signal's number.
       """, version: ToolVersion.text(of: "zoo-train"))
@@ -41,7 +45,7 @@ struct ZooTrain: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "LRnorm, LRfast, LRadju, small, or a .json file.  (default: small for networks of 20 to 56 layers, else LRnorm)",
+      "LRnorm, LRfast, LRadju, finetune, small, or a .json file.  (default: small for small images, finetune with weights to start from, else LRnorm)",
       valueName: "name"))
   var recipe: String?
 
@@ -101,6 +105,18 @@ struct ZooTrain: ParsableCommand {
   @Option(help: ArgumentHelp("Start from these weights.", valueName: "file"), completion: .file())
   var finetune: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Start from a plain backbone's weights, torchvision's, timm's or a paper's; the head begins anew.",
+      valueName: "file"), completion: .file())
+  var backbone: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Parts of the network that are not learned, separated by commas: conv1,layer1. backbone is all but the head.",
+      valueName: "names"))
+  var freeze: String?
+
   /// Curves by the names that users of other frameworks know.
   enum ScheduleName: String, ExpressibleByArgument, CaseIterable {
     case constant, step, polynomial, cosine
@@ -109,6 +125,9 @@ struct ZooTrain: ParsableCommand {
   func validate() throws {
     guard model != nil || resume != nil else {
       throw ValidationError("name a model, for example resnet20-fastmpn, or a directory to --resume")
+    }
+    guard finetune == nil || backbone == nil else {
+      throw ValidationError("--finetune and --backbone exclude each other")
     }
     guard output == nil || resume == nil else {
       throw ValidationError("--resume writes where it reads; leave --output out")
@@ -159,8 +178,10 @@ struct ZooTrain: ParsableCommand {
   }
 
   private func newSettings(_ model: String) throws -> TrainingSettings {
-    let isSmall = try Zoo.entry(named: model).configuration.isSmall
-    let base = try Recipe.find(recipe ?? (isSmall ? "small" : "LRnorm"))
+    let configuration = try Zoo.entry(named: model).configuration
+    let base = try Recipe.find(
+      recipe ?? (configuration.isSmall ? "small" : finetune ?? backbone == nil ? "LRnorm" : "finetune"),
+      among: configuration.architecture.recipes)
     let directory = data ?? FashionMNIST.directory
     if data == nil, fileKind(directory) == nil {
       throw UsageError("\(directory): no such directory; install dataset-fashion-mnist or name --data")
@@ -175,9 +196,12 @@ struct ZooTrain: ParsableCommand {
     settings.data = data ?? settings.data
     settings.seed = seed ?? settings.seed
     settings.finetune = finetune ?? settings.finetune
+    settings.backbone = backbone ?? settings.backbone
     settings.normalization = normalization ?? settings.normalization
     settings.limit = limit ?? settings.limit
-    var recipe = try recipe.map(Recipe.find) ?? settings.recipe
+    let configuration = try Zoo.entry(named: settings.model).configuration
+    var recipe =
+      try recipe.map { try Recipe.find($0, among: configuration.architecture.recipes) } ?? settings.recipe
     recipe.epochs = epochs ?? recipe.epochs
     recipe.batchSize = batchSize ?? recipe.batchSize
     recipe.learningRate = learningRate ?? recipe.learningRate
@@ -194,9 +218,14 @@ struct ZooTrain: ParsableCommand {
         }
     }
     if let classifierRate {
-      let classifier = ["fc", "linear"]
+      let classifier = [configuration.architecture.headNames(configuration).classifier]
       recipe.groups.removeAll { $0.prefixes == classifier }
       recipe.groups.insert(ParameterGroup(classifier, learningRateFactor: classifierRate), at: 0)
+    }
+    if let freeze {
+      recipe.frozen = freeze.split(separator: ",").map(String.init).flatMap { name in
+        name == "backbone" ? AnyNetwork<Float>(configuration).backbonePrefixes : [name]
+      }
     }
     try recipe.validate()
     settings.recipe = recipe

@@ -41,6 +41,14 @@ struct NetworkCheckpoint {
   /// Whether it has a covariance head that is called so.
   private func hasCovarianceHead(_ names: HeadNames) -> Bool { tensors[names.reduction + ".weight"] != nil }
 
+  /// Whether it has a covariance head.
+  var hasCovarianceHead: Bool {
+    guard let architecture, let backbone = architecture.backbones.first,
+      let plain = architecture.configuration(backbone, nil)
+    else { return false }
+    return hasCovarianceHead(architecture.headNames(plain))
+  }
+
   /// What the file says that its covariances were trained with, if that is the kind of normalisation that is asked for.
   private func normalization(for asked: NetworkConfiguration) throws -> CovarianceNormalization? {
     guard let own = asked.normalization else { return nil }

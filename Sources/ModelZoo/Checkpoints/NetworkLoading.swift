@@ -77,26 +77,4 @@ extension AnyNetwork {
     }
     return (model, try load(entry.configuration, from: file).0)
   }
-
-  /// A network for other data with the weights of a checkpoint: its own classifier where the class counts agree, a new one
-  /// otherwise. Flavour, d and input are the checkpoint's.
-  /// - Throws: `CheckpointError`, `LoadError`.
-  public static func finetuned(
-    _ asked: NetworkConfiguration, from path: String, classes: Int, seed: UInt64,
-    adjust: (inout NetworkConfiguration) throws -> Void = { _ in }
-  ) throws -> (network: AnyNetwork, report: LoadReport, replacesClassifier: Bool) {
-    let (loaded, report) = try load(asked, from: path, adjust: adjust)
-    guard loaded.configuration.classes != classes else { return (loaded, report, false) }
-    var configuration = loaded.configuration
-    configuration.classes = classes
-    var network = AnyNetwork(configuration)
-    network.initialize(seed: seed)
-    let values = Dictionary(uniqueKeysWithValues: loaded.tensors.map { ($0.description.name, $0.tensor) })
-    let classifier = configuration.architecture.headNames(configuration).classifier + "."
-    network.forEachTensor { description, tensor in
-      guard !description.name.hasPrefix(classifier), let value = values[description.name] else { return }
-      tensor = value
-    }
-    return (network, report, true)
-  }
 }

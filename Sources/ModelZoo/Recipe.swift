@@ -26,6 +26,8 @@ public struct Recipe: Hashable, Sendable, Codable {
   public var weightDecay = 1e-4
   /// Parameters that are treated differently.
   public var groups: [ParameterGroup] = []
+  /// Names, or what stands before the dot of names, of parameters that are not learned.
+  public var frozen: [String] = []
   /// The share of the target that is spread over all classes.
   public var labelSmoothing = 0.0
   /// The largest common norm of all gradients.
@@ -77,8 +79,20 @@ public struct Recipe: Hashable, Sendable, Codable {
     return recipe
   }()
 
-  /// The recipes with names.
-  public static let named: [Recipe] = [lrNorm, lrFast, lrAdju, small]
+  /// For other data, from weights of a paper: the rate that suits them, five times as high for the classifier, mirrored images
+  /// (iSQRT-COV's fine-grained experiments, Li et al. 2018).
+  public static let finetune: Recipe = {
+    var recipe = Recipe()
+    (recipe.name, recipe.epochs, recipe.scheduleEpochs, recipe.batchSize) = ("finetune", 100, 100, 10)
+    (recipe.learningRate, recipe.weightDecay) = (1.2e-3, 1e-3)
+    recipe.schedule = LearningRateSchedule(.constant)
+    recipe.groups = [ParameterGroup(["fc", "linear", "classifier"], learningRateFactor: 5)]
+    recipe.augmentation = Augmentation()
+    return recipe
+  }()
+
+  /// The recipes with names, as residual networks were trained; other architectures may have others by the same names.
+  public static let named: [Recipe] = [lrNorm, lrFast, lrAdju, small, finetune]
 
   /// The rate after `progress` of `epochs` epochs.
   public func learningRate(at progress: Double) -> Double {
