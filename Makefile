@@ -112,7 +112,7 @@ endef
 
 format:
 	$(SWIFT) format --in-place --recursive Package.swift Sources Tests Examples Benchmarks
-	if command -v clang-format >/dev/null; then clang-format -i Sources/Kernels/*.[ch] Sources/Kernels/include/*.h; fi
+	if command -v clang-format >/dev/null; then clang-format -i Sources/Kernels/*.c Sources/Kernels/*/*.[ch]; fi
 
 # This times the package and its peers by turns, in an hour with five rounds; the peers go into an environment of their own,
 # .venv-peers. ARGUMENTS are those of compare.py, for example '--models resnet50-fastmpn --batches 8'.

@@ -10,7 +10,7 @@ let systemLibraries: [Target] = [
 
 let libraries: [Target] = [
   .target(name: "Files"),
-  .target(name: "Kernels"),
+  .target(name: "Kernels", cSettings: [.headerSearchPath(".")]),
   .target(name: "LinearAlgebra", dependencies: ["COpenBLAS", "Kernels"]),
   .target(name: "Tensors", dependencies: ["LinearAlgebra", "Kernels"]),
   .target(name: "NeuralNetworks", dependencies: ["Tensors", "Kernels"]),
@@ -53,7 +53,7 @@ let tests: [Target] = [
   .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
   .testTarget(name: "ConsoleTests", dependencies: ["Console"]),
   .target(name: "TestSupport", dependencies: ["NeuralNetworks", "Tensors", "Kernels"], path: "Tests/TestSupport"),
-  .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "TestSupport"]),
+  .testTarget(name: "LinearAlgebraTests", dependencies: ["LinearAlgebra", "Kernels", "TestSupport"]),
   .testTarget(
     name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], resources: [.copy("Resources")]),
   .testTarget(name: "NeuralNetworksTests", dependencies: ["NeuralNetworks", "TestSupport"]),

@@ -10,10 +10,13 @@ extension FileOutput {
     let chunk = 1 << 18
     for first in stride(from: 0, to: scalars.count, by: chunk) {
       let range = first..<min(first + chunk, scalars.count)
-      try forPrecision(of: S.self) {
-        try write(converted: start.float, range, type)
-      } double: {
-        try write(converted: start.double, range, type)
+      // For the compiler to specialise.
+      if let start = start as? UnsafePointer<Float> {
+        try write(converted: start, range, type)
+      } else if let start = start as? UnsafePointer<Double> {
+        try write(converted: start, range, type)
+      } else {
+        try write(converted: start, range, type)
       }
     }
   }

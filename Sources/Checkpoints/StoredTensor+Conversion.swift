@@ -18,10 +18,12 @@ extension StoredTensor {
         }
         return
       }
-      forPrecision(of: S.self) {
-        fill(target.float)
-      } double: {
-        fill(target.double)
+      if let target = target as? UnsafeMutablePointer<Float> {
+        fill(target)
+      } else if let target = target as? UnsafeMutablePointer<Double> {
+        fill(target)
+      } else {
+        fill(target)
       }
     }
   }
@@ -74,7 +76,7 @@ extension StoredTensor {
     return address.assumingMemoryBound(to: S.self)
   }
 
-  /// Writes the converted numbers in row-major order. Generic, but only used with the two types, so specialised.
+  /// Writes the converted numbers in row-major order. Generic, but used with known types, so specialised.
   @inline(__always)
   private func fill<S: RealScalar>(_ target: UnsafeMutablePointer<S>) {
     var next = target

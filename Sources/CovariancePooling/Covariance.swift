@@ -118,19 +118,16 @@ func center<Scalar: RealScalar, Result: RealScalar>(
 func center<Scalar: RealScalar, Result: RealScalar>(
   _ x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Result>, rows: Int, columns: Int, scale: Double
 ) -> Double {
-  forPrecision(
-    of: Scalar.self,
-    float: {
-      forPrecision(
-        of: Result.self, float: { covpool_center_f32(x.float, 1 / scale, y.float, rows, columns) },
-        double: { covpool_center_to_double(x.float, 1 / scale, y.double, rows, columns) })
-    }, double: { covpool_center_f64(x.double, 1 / scale, y.double, rows, columns) })
+  let kernels = Scalar.routines.kernels
+  if let y = y as? UnsafeMutablePointer<Scalar> { return kernels.center(x, 1 / scale, y, rows, columns) }
+  guard let y = y as? UnsafeMutablePointer<Double> else {
+    preconditionFailure("centred \(Scalar.self) as \(Result.self)")
+  }
+  return kernels.centerToDouble(x, 1 / scale, y, rows, columns)
 }
 
 private func allFinite<Scalar: RealScalar>(_ x: UnsafePointer<Scalar>, count: Int) -> Bool {
-  forPrecision(
-    of: Scalar.self, float: { covpool_all_finite_f32(x.float, count) != 0 },
-    double: { covpool_all_finite_f64(x.double, count) != 0 })
+  Scalar.routines.kernels.allFinite(x, count) != 0
 }
 
 /// The sum of the diagonal of an n×n matrix, accumulated in double precision.
@@ -149,7 +146,5 @@ func trace<Scalar: RealScalar>(_ matrix: UnsafeMutablePointer<Scalar>, size n: I
 func plusTranspose<Scalar: RealScalar>(
   _ x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Scalar>, size n: Int
 ) {
-  forPrecision(
-    of: Scalar.self, float: { covpool_plus_transpose_f32(x.float, y.float, n) },
-    double: { covpool_plus_transpose_f64(x.double, y.double, n) })
+  Scalar.routines.kernels.plusTranspose(x, y, n)
 }

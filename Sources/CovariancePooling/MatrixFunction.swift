@@ -148,16 +148,12 @@ func sylvesterGradient<Scalar: RealScalar>(
 func symmetricPart<Scalar: RealScalar>(
   _ x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Scalar>, size n: Int
 ) {
-  forPrecision(
-    of: Scalar.self, float: { covpool_combine_f32(0.5, x.float, 0, x.float, 0.5, y.float, n) },
-    double: { covpool_combine_f64(0.5, x.double, 0, x.double, 0.5, y.double, n) })
+  Scalar.routines.kernels.combine(0.5, x, 0, x, 0.5, y, n)
 }
 
 /// `y ← y ∘ factors`.
 func multiplyByDouble<Scalar: RealScalar>(
   _ factors: UnsafePointer<Double>, into y: UnsafeMutablePointer<Scalar>, count: Int
 ) {
-  forPrecision(
-    of: Scalar.self, float: { covpool_multiply_by_double_f32(factors, y.float, count) },
-    double: { covpool_multiply_by_double_f64(factors, y.double, count) })
+  Scalar.routines.kernels.multiplyByDouble(factors, y, count)
 }

@@ -15,9 +15,7 @@ public struct UpperTriangle: TensorOperation {
     let (x, y) = (inputs[0].pointer, result.baseAddress!)
     WorkerPool.shared.forEach(batch) { sample in
       let (from, to) = (x + sample * d * d, y + sample * (d * (d + 1) / 2))
-      forPrecision(
-        of: Scalar.self, float: { covpool_upper_triangle_f32(from.float, to.float, d) },
-        double: { covpool_upper_triangle_f64(from.double, to.double, d) })
+      Scalar.routines.kernels.upperTriangle(from, to, d)
     }
   }
 
@@ -32,9 +30,7 @@ public struct UpperTriangle: TensorOperation {
         let first = result.baseAddress!
         WorkerPool.shared.forEach(shape[0]) { sample in
           let (from, to) = (g + sample * (d * (d + 1) / 2), first + sample * d * d)
-          forPrecision(
-            of: Scalar.self, float: { covpool_from_upper_triangle_f32(from.float, to.float, d) },
-            double: { covpool_from_upper_triangle_f64(from.double, to.double, d) })
+          Scalar.routines.kernels.fromUpperTriangle(from, to, d)
         }
       }
     ]

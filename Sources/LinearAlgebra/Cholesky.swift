@@ -20,16 +20,14 @@ public struct Cholesky<Scalar: RealScalar>: Sendable {
     self.size = size
     var factor = matrix
     try requireFinite(&factor, count: factor.count)
-    let info = Self.call(LAPACKE_spotrf_work, LAPACKE_dpotrf_work, on: &factor, size)
+    let info = Scalar.routines.lapack.potrf(LAPACK_COL_MAJOR, upper, Int32(size), &factor, Int32(max(1, size)))
     try LAPACKRoutine.potrf.check(info, for: Scalar.self, size: size)
     // OpenBLAS only compares a pivot with 0, so one that has become NaN by overflow passes for positive.
     if let index = (0..<size).first(where: { !factor[$0 * size + $0].isFinite }) {
       throw .notPositiveDefinite(index: index)
     }
     factor.withUnsafeMutableBufferPointer { factor in
-      forPrecision(
-        of: Scalar.self, float: { clearAboveDiagonal(factor.baseAddress?.float, size) },
-        double: { clearAboveDiagonal(factor.baseAddress?.double, size) })
+      for row in 0..<size { fill(factor.baseAddress! + row * size + row + 1, with: 0, count: size - row - 1) }
     }
     self.factor = factor
   }
@@ -47,11 +45,7 @@ public struct Cholesky<Scalar: RealScalar>: Sendable {
     let (n, count) = (Int32(size), Int32(b.count / size))
     let info = factor.withUnsafeBufferPointer { factor in
       x.withUnsafeMutableBufferPointer { x in
-        let (factor, x) = (factor.baseAddress!, x.baseAddress!)
-        return forPrecision(
-          of: Scalar.self,
-          float: { LAPACKE_spotrs_work(LAPACK_COL_MAJOR, Self.upper, n, count, factor.float, n, x.float, n) },
-          double: { LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, Self.upper, n, count, factor.double, n, x.double, n) })
+        Scalar.routines.lapack.potrs(LAPACK_COL_MAJOR, upper, n, count, factor.baseAddress!, n, x.baseAddress!, n)
       }
     }
     Self.requireSuccess(info, .potrs, size)
@@ -62,37 +56,15 @@ public struct Cholesky<Scalar: RealScalar>: Sendable {
   public func inverse() -> [Scalar] {
     prepareBLAS()
     var inverse = factor
-    let info = Self.call(LAPACKE_spotri_work, LAPACKE_dpotri_work, on: &inverse, size)
+    let info = Scalar.routines.lapack.potri(LAPACK_COL_MAJOR, upper, Int32(size), &inverse, Int32(max(1, size)))
     Self.requireSuccess(info, .potri, size)
-    inverse.withUnsafeMutableBufferPointer { inverse in
-      forPrecision(
-        of: Scalar.self, float: { copyAboveDiagonal(inverse.baseAddress?.float, size) },
-        double: { copyAboveDiagonal(inverse.baseAddress?.double, size) })
-    }
+    Scalar.routines.kernels.mirrorLower(&inverse, size)
     return inverse
   }
 
   /// log det A = 2 Σᵢ log Lᵢᵢ, which neither overflows nor underflows where det A would; summed in `Double`.
   public var logDeterminant: Scalar {
     Scalar(2 * (0..<size).reduce(0.0) { $0 + log(Double(factor[$1 * size + $1])) })
-  }
-
-  /// LAPACK stores columns: our lower triangle is its upper one.
-  private static var upper: CChar { CChar(UInt8(ascii: "U")) }
-
-  /// Calls one of two routines that work in place on one triangle of a matrix.
-  private static func call(
-    _ float: (Int32, CChar, Int32, UnsafeMutablePointer<Float>?, Int32) -> Int32,
-    _ double: (Int32, CChar, Int32, UnsafeMutablePointer<Double>?, Int32) -> Int32, on matrix: inout [Scalar],
-    _ size: Int
-  ) -> Int32 {
-    let (n, stride) = (Int32(size), Int32(max(1, size)))
-    return matrix.withUnsafeMutableBufferPointer { matrix in
-      let pointer = matrix.baseAddress
-      return forPrecision(
-        of: Scalar.self, float: { float(LAPACK_COL_MAJOR, upper, n, pointer?.float, stride) },
-        double: { double(LAPACK_COL_MAJOR, upper, n, pointer?.double, stride) })
-    }
   }
 
   /// What remains to fail once there is a factorization is a mistake in this file.
@@ -109,36 +81,14 @@ package func invertPositiveDefinite<Scalar: RealScalar>(
 ) throws(LAPACKError) {
   prepareBLAS()
   try requireFinite(matrix, count: size * size)
-  // LAPACK stores columns: our lower triangle is its upper one.
-  let (n, stride, upper) = (Int32(size), Int32(max(1, size)), CChar(UInt8(ascii: "U")))
+  let (n, stride) = (Int32(size), Int32(max(1, size)))
+  let lapack = Scalar.routines.lapack
   try LAPACKRoutine.potrf.check(
-    forPrecision(
-      of: Scalar.self, float: { LAPACKE_spotrf_work(LAPACK_COL_MAJOR, upper, n, matrix.float, stride) },
-      double: { LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, upper, n, matrix.double, stride) }),
-    for: Scalar.self, size: size)
+    lapack.potrf(LAPACK_COL_MAJOR, upper, n, matrix, stride), for: Scalar.self, size: size)
   try LAPACKRoutine.potri.check(
-    forPrecision(
-      of: Scalar.self, float: { LAPACKE_spotri_work(LAPACK_COL_MAJOR, upper, n, matrix.float, stride) },
-      double: { LAPACKE_dpotri_work(LAPACK_COL_MAJOR, upper, n, matrix.double, stride) }),
-    for: Scalar.self, size: size)
-  forPrecision(
-    of: Scalar.self, float: { copyAboveDiagonal(matrix.float, size) },
-    double: { copyAboveDiagonal(matrix.double, size) })
+    lapack.potri(LAPACK_COL_MAJOR, upper, n, matrix, stride), for: Scalar.self, size: size)
+  Scalar.routines.kernels.mirrorLower(matrix, size)
 }
 
-// Called with concrete types only, which the compiler specializes: an unspecialized loop over an n×n matrix takes four
-// times as long as its factorization (n = 256).
-
-/// Sets what is above the diagonal to zero.
-private func clearAboveDiagonal<Scalar: RealScalar>(_ matrix: UnsafeMutablePointer<Scalar>?, _ size: Int) {
-  guard let matrix else { return }
-  for row in 0..<size { (matrix + row * size + row + 1).update(repeating: 0, count: size - row - 1) }
-}
-
-/// Copies what is below the diagonal to above it.
-private func copyAboveDiagonal<Scalar: RealScalar>(_ matrix: UnsafeMutablePointer<Scalar>?, _ size: Int) {
-  guard let matrix else { return }
-  for row in 0..<size {
-    for column in 0..<row { matrix[column * size + row] = matrix[row * size + column] }
-  }
-}
+/// LAPACK stores columns: our lower triangle is its upper one.
+private let upper = CChar(UInt8(ascii: "U"))

@@ -51,7 +51,7 @@ package enum LAPACKRoutine: String {
   /// - Parameter size: rows of the (square) matrix, which `syevd` encodes its `info` with.
   package func check<Scalar: RealScalar>(_ info: Int32, for _: Scalar.Type, size: Int) throws(LAPACKError) {
     guard info != 0 else { return }
-    let name = forPrecision(of: Scalar.self, float: { "s" }, double: { "d" }) + rawValue
+    let name = Scalar.routines.lapack.prefix + rawValue
     let info = Int(info)
     guard info > 0 else { throw .badArgument(routine: name, position: -info) }
     switch self {

@@ -56,18 +56,9 @@ public func multiply<Scalar: RealScalar>(
   let (m, n, k) = (Int32(a.rows), Int32(b.columns), Int32(a.columns))
   guard m > 0, n > 0 else { return }
   let (lda, ldb, ldc) = (Int32(max(a.stride, 1)), Int32(max(b.stride, 1)), Int32(stride ?? b.columns))
-  forPrecision(
-    of: Scalar.self,
-    float: {
-      cblas_sgemm(
-        CblasRowMajor, a.blasTranspose, b.blasTranspose, m, n, k, Float(scale), a.pointer.float, lda, b.pointer.float,
-        ldb, Float(keeping), result.float, ldc)
-    },
-    double: {
-      cblas_dgemm(
-        CblasRowMajor, a.blasTranspose, b.blasTranspose, m, n, k, Double(scale), a.pointer.double, lda,
-        b.pointer.double, ldb, Double(keeping), result.double, ldc)
-    })
+  Scalar.routines.blas.gemm(
+    CblasRowMajor, a.blasTranspose, b.blasTranspose, m, n, k, scale, a.pointer, lda, b.pointer, ldb, keeping, result,
+    ldc)
 }
 
 /// The same product, its rows spread over `pool`: for the few large products of a single sample.
@@ -103,16 +94,7 @@ public func multiplyByTranspose<Scalar: RealScalar>(
   prepareBLAS()
   let (m, k, lda) = (Int32(a.rows), Int32(a.columns), Int32(a.stride))
   guard m > 0 else { return }
-  forPrecision(
-    of: Scalar.self,
-    float: {
-      cblas_ssyrk(
-        CblasRowMajor, CblasUpper, a.blasTranspose, m, k, Float(scale), a.pointer.float, lda, 0, result.float, m)
-    },
-    double: {
-      cblas_dsyrk(
-        CblasRowMajor, CblasUpper, a.blasTranspose, m, k, Double(scale), a.pointer.double, lda, 0, result.double, m)
-    })
+  Scalar.routines.blas.syrk(CblasRowMajor, CblasUpper, a.blasTranspose, m, k, scale, a.pointer, lda, 0, result, m)
   mirrorUpperTriangle(result, size: a.rows)
 }
 
@@ -122,16 +104,6 @@ public func multiply<Scalar: RealScalar>(
 ) {
   prepareBLAS()
   let (rows, columns) = a.isTransposed ? (Int32(a.columns), Int32(a.rows)) : (Int32(a.rows), Int32(a.columns))
-  forPrecision(
-    of: Scalar.self,
-    float: {
-      cblas_sgemv(
-        CblasRowMajor, a.blasTranspose, rows, columns, 1, a.pointer.float, Int32(a.stride), x.float, 1, 0,
-        result.float, 1)
-    },
-    double: {
-      cblas_dgemv(
-        CblasRowMajor, a.blasTranspose, rows, columns, 1, a.pointer.double, Int32(a.stride), x.double, 1, 0,
-        result.double, 1)
-    })
+  Scalar.routines.blas.gemv(
+    CblasRowMajor, a.blasTranspose, rows, columns, 1, a.pointer, Int32(a.stride), x, 1, 0, result, 1)
 }

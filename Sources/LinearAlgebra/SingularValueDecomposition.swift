@@ -62,18 +62,8 @@ public final class SingularValueDecomposition<Scalar: RealScalar> {
     let thin = CChar(UInt8(ascii: "S"))
     let (m, n, numberCount) = (Int32(columns), Int32(rows), Int32(numberCount))
     let (stride, rank) = (max(1, m), max(1, min(m, n)))
-    return forPrecision(
-      of: Scalar.self,
-      float: {
-        LAPACKE_sgesdd_work(
-          LAPACK_COL_MAJOR, thin, m, n, matrix?.float, stride, values?.float, right?.float, stride, left?.float, rank,
-          numbers.float, numberCount, integers)
-      },
-      double: {
-        LAPACKE_dgesdd_work(
-          LAPACK_COL_MAJOR, thin, m, n, matrix?.double, stride, values?.double, right?.double, stride, left?.double,
-          rank, numbers.double, numberCount, integers)
-      })
+    return Scalar.routines.lapack.gesdd(
+      LAPACK_COL_MAJOR, thin, m, n, matrix, stride, values, right, stride, left, rank, numbers, numberCount, integers)
   }
 }
 

@@ -70,7 +70,12 @@ public final class SymmetricEigensolver<Scalar: RealScalar> {
     guard size > 0 else { return }
     try requireFinite(matrix, count: size * size)
     let (numbers, integers) = (workspace.numbers, workspace.integers)
-    if let tridiagonal { return try decompose(matrix.double, values: values.double, tridiagonal) }
+    if let tridiagonal, let matrix = matrix as? UnsafeMutablePointer<Double>,
+      let values = values as? UnsafeMutablePointer<Double>,
+      let numbers = workspace.numbers as? UnsafeMutableBufferPointer<Double>
+    {
+      return try decompose(matrix, values: values, numbers, tridiagonal)
+    }
     switch algorithm {
     case .divideAndConquer:
       let info = Self.syevd(
@@ -88,10 +93,11 @@ public final class SymmetricEigensolver<Scalar: RealScalar> {
 
   /// A = Q T Qᵀ, T = Vᵀ Λ V and U = V Qᵀ.
   private func decompose(
-    _ matrix: UnsafeMutablePointer<Double>, values: UnsafeMutablePointer<Double>, _ tridiagonal: TridiagonalEigensolver
+    _ matrix: UnsafeMutablePointer<Double>, values: UnsafeMutablePointer<Double>,
+    _ numbers: UnsafeMutableBufferPointer<Double>, _ tridiagonal: TridiagonalEigensolver
   ) throws(LAPACKError) {
-    let (offDiagonal, factors) = (workspace.numbers.baseAddress!.double, workspace.numbers.baseAddress!.double + size)
-    let (scratch, count) = (factors + size, workspace.numbers.count - 2 * size)
+    let (offDiagonal, factors) = (numbers.baseAddress!, numbers.baseAddress! + size)
+    let (scratch, count) = (factors + size, numbers.count - 2 * size)
     let scale = safeScale(matrix, count: size * size)
     if scale != 1 { covpool_scale_f64(matrix, scale, matrix, size * size) }
     let reduction = reduceToTridiagonal(size, matrix, values, offDiagonal, factors, scratch, count)
@@ -116,18 +122,8 @@ public final class SymmetricEigensolver<Scalar: RealScalar> {
     let (vectors, lower) = (CChar(UInt8(ascii: "V")), CChar(UInt8(ascii: "L")))
     let (n, stride) = (Int32(size), Int32(max(1, size)))
     let (numberCount, integerCount) = (Int32(numberCount), Int32(integerCount))
-    return forPrecision(
-      of: Scalar.self,
-      float: {
-        LAPACKE_ssyevd_work(
-          LAPACK_COL_MAJOR, vectors, lower, n, matrix?.float, stride, values?.float, numbers.float, numberCount,
-          integers, integerCount)
-      },
-      double: {
-        LAPACKE_dsyevd_work(
-          LAPACK_COL_MAJOR, vectors, lower, n, matrix?.double, stride, values?.double, numbers.double, numberCount,
-          integers, integerCount)
-      })
+    return Scalar.routines.lapack.syevd(
+      LAPACK_COL_MAJOR, vectors, lower, n, matrix, stride, values, numbers, numberCount, integers, integerCount)
   }
 
   /// The same for MRRR, which leaves the eigenvectors in `found`.
@@ -142,18 +138,9 @@ public final class SymmetricEigensolver<Scalar: RealScalar> {
     let (n, stride) = (Int32(size), Int32(max(1, size)))
     let (numberCount, integerCount) = (Int32(numberCount), Int32(integerCount))
     var count: Int32 = 0
-    return forPrecision(
-      of: Scalar.self,
-      float: {
-        LAPACKE_ssyevr_work(
-          LAPACK_COL_MAJOR, vectors, all, lower, n, matrix?.float, stride, 0, 0, 0, 0, 0, &count, values?.float,
-          found?.float, stride, support, numbers.float, numberCount, integers, integerCount)
-      },
-      double: {
-        LAPACKE_dsyevr_work(
-          LAPACK_COL_MAJOR, vectors, all, lower, n, matrix?.double, stride, 0, 0, 0, 0, 0, &count, values?.double,
-          found?.double, stride, support, numbers.double, numberCount, integers, integerCount)
-      })
+    return Scalar.routines.lapack.syevr(
+      LAPACK_COL_MAJOR, vectors, all, lower, n, matrix, stride, 0, 0, 0, 0, 0, &count, values, found, stride, support,
+      numbers, numberCount, integers, integerCount)
   }
 }
 

@@ -7,7 +7,8 @@ package struct SymmetricProducts<Scalar: RealScalar> {
   package let size: Int
   /// Threads that share a product; `nil` for the calling thread alone.
   private let pool: WorkerPool?
-  private let isPaneled: Bool
+  /// `nil` where matrices are stored by rows.
+  private let kernels: PackedKernels<Scalar>?
 
   /// Products of matrices with `size` rows and columns, each shared out over `pool` if there is one.
   /// - Parameter isExact: whether every product must be what its two factors give. Panels take a left factor for symmetric
@@ -15,16 +16,16 @@ package struct SymmetricProducts<Scalar: RealScalar> {
   ///   which is stable for true products only, would diverge.
   package init(size: Int, over pool: WorkerPool? = nil, isExact: Bool = false) {
     (self.size, self.pool) = (size, pool)
-    isPaneled = prefersKernels(Scalar.self) && !isExact
+    kernels = isExact ? nil : Scalar.preferredPackedKernels
   }
 
   /// Scalars that a stored matrix takes.
-  package var scalarCount: Int { isPaneled ? covpool_paneled_size(size) : size * size }
+  package var scalarCount: Int { kernels == nil ? size * size : covpool_paneled_size(size) }
 
   /// `y ← factor · x`, where `x` holds rows and `y` is stored.
   package func load(_ x: UnsafePointer<Scalar>, scale factor: Scalar, into y: UnsafeMutablePointer<Scalar>) {
-    if isPaneled {
-      covpool_to_panels(x.float, size, Float(factor), y.float)
+    if let kernels {
+      kernels.toPanels(x, size, factor, y)
     } else {
       scaled(x, by: factor, into: y, count: size * size)
     }
@@ -32,8 +33,8 @@ package struct SymmetricProducts<Scalar: RealScalar> {
 
   /// `y ← factor · x`, where `x` is stored and `y` holds rows.
   package func unload(_ x: UnsafePointer<Scalar>, scale factor: Scalar, into y: UnsafeMutablePointer<Scalar>) {
-    if isPaneled {
-      covpool_from_panels(x.float, size, Float(factor), y.float)
+    if let kernels {
+      kernels.fromPanels(x, size, factor, y)
     } else {
       scaled(x, by: factor, into: y, count: size * size)
     }
@@ -46,7 +47,7 @@ package struct SymmetricProducts<Scalar: RealScalar> {
     _ a: UnsafePointer<Scalar>, _ b: UnsafePointer<Scalar>, into c: UnsafeMutablePointer<Scalar>, scale: Scalar = 1,
     adding alpha: Scalar = 0, _ x: UnsafePointer<Scalar>? = nil, plusIdentity identity: Scalar = 0, isSymmetric: Bool
   ) {
-    guard isPaneled else {
+    guard let kernels else {
       multiplyByRows(a, b, into: c, scale: scale)
       if let x { accumulate(x, times: alpha, into: c, count: size * size) }
       if identity != 0 { add(identity, toDiagonalOf: c) }
@@ -54,9 +55,8 @@ package struct SymmetricProducts<Scalar: RealScalar> {
     }
     let panels = covpool_panels(size)
     func compute(_ range: Range<Int>) {
-      covpool_paneled_multiply(
-        size, a.float, b.float, Float(scale), Float(alpha), x?.float, Float(identity), isSymmetric ? 1 : 0,
-        range.lowerBound, range.upperBound, c.float)
+      kernels.panelsMultiply(
+        size, a, b, scale, alpha, x, identity, isSymmetric ? 1 : 0, range.lowerBound, range.upperBound, c)
     }
     // The later a panel, the more of its blocks are on or above the diagonal: the largest pieces are handed out first.
     if let pool {
@@ -93,9 +93,8 @@ package struct SymmetricProducts<Scalar: RealScalar> {
     _ a: UnsafePointer<Scalar>, _ b: UnsafePointer<Scalar>, scale beta: Scalar, adding alpha: Scalar,
     _ x: UnsafePointer<Scalar>, into c: UnsafeMutablePointer<Scalar>
   ) {
-    if isPaneled {
-      covpool_paneled_multiply_symmetrized(
-        size, Float(alpha), x.float, Float(beta), a.float, b.float, 0, covpool_panels(size), c.float)
+    if let kernels {
+      kernels.panelsMultiplySymmetrized(size, alpha, x, beta, a, b, 0, covpool_panels(size), c)
     } else {
       multiply(a, b, into: c, isSymmetric: false)
       addTranspose(to: c, scale: beta, adding: alpha, x)
@@ -106,9 +105,7 @@ package struct SymmetricProducts<Scalar: RealScalar> {
   private func addTranspose(
     to c: UnsafeMutablePointer<Scalar>, scale beta: Scalar, adding alpha: Scalar, _ x: UnsafePointer<Scalar>
   ) {
-    forPrecision(
-      of: Scalar.self, float: { covpool_symmetrize_f32(Float(alpha), x.float, Float(beta), c.float, size) },
-      double: { covpool_symmetrize_f64(Double(alpha), x.double, Double(beta), c.double, size) })
+    Scalar.routines.kernels.symmetrize(alpha, x, beta, c, size)
   }
 
   /// `z ← alpha · x + beta · y + gamma · yᵀ`; `z` is neither `x` nor `y`.
@@ -116,21 +113,18 @@ package struct SymmetricProducts<Scalar: RealScalar> {
     _ alpha: Scalar, _ x: UnsafePointer<Scalar>, _ beta: Scalar, _ y: UnsafePointer<Scalar>,
     transposed gamma: Scalar, into z: UnsafeMutablePointer<Scalar>
   ) {
-    guard isPaneled else {
-      forPrecision(
-        of: Scalar.self,
-        float: { covpool_combine_f32(Float(alpha), x.float, Float(beta), y.float, Float(gamma), z.float, size) },
-        double: { covpool_combine_f64(Double(alpha), x.double, Double(beta), y.double, Double(gamma), z.double, size) })
+    guard let kernels else {
+      Scalar.routines.kernels.combine(alpha, x, beta, y, gamma, z, size)
       return
     }
-    covpool_paneled_combine(size, Float(alpha), x.float, Float(beta), y.float, Float(gamma), z.float)
+    kernels.panelsCombine(size, alpha, x, beta, y, gamma, z)
   }
 
   /// `x ← x + value · I`.
   package func add(_ value: Scalar, toDiagonalOf x: UnsafeMutablePointer<Scalar>) {
     let width = Int(COVPOOL_PANEL_COLUMNS)
     let rows = covpool_panels(size) * width
-    for i in 0..<size { x[isPaneled ? (i / width * rows + i) * width + i % width : i * (size + 1)] += value }
+    for i in 0..<size { x[kernels == nil ? i * (size + 1) : (i / width * rows + i) * width + i % width] += value }
   }
 }
 
@@ -138,7 +132,5 @@ package struct SymmetricProducts<Scalar: RealScalar> {
 package func scaled<Scalar: RealScalar>(
   _ x: UnsafePointer<Scalar>, by factor: Scalar, into y: UnsafeMutablePointer<Scalar>, count: Int
 ) {
-  forPrecision(
-    of: Scalar.self, float: { covpool_scale_f32(x.float, Float(factor), y.float, count) },
-    double: { covpool_scale_f64(x.double, Double(factor), y.double, count) })
+  Scalar.routines.kernels.scale(x, factor, y, count)
 }

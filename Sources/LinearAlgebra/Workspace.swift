@@ -32,8 +32,6 @@ func workspaceCount<Scalar: RealScalar>(_ reported: Scalar) -> Int { Int(reporte
 
 /// Throws where one of `count` scalars is NaN or infinite: LAPACK may loop for ever on them or return nonsense.
 func requireFinite<Scalar: RealScalar>(_ scalars: UnsafePointer<Scalar>, count: Int) throws(LAPACKError) {
-  let isFinite = forPrecision(
-    of: Scalar.self, float: { covpool_all_finite_f32(scalars.float, count) != 0 },
-    double: { covpool_all_finite_f64(scalars.double, count) != 0 })
+  let isFinite = Scalar.routines.kernels.allFinite(scalars, count) != 0
   if !isFinite { throw .notFinite }
 }

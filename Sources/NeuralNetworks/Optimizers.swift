@@ -50,16 +50,8 @@ public struct SGD<Scalar: RealScalar>: Optimizer {
       var velocity = state.removeValue(forKey: key) ?? Tensor(parameter.shape, repeating: 0)
       withScalars(of: &parameter, &velocity) { w, v, range in
         let g = gradient.pointer + range.lowerBound
-        forPrecision(
-          of: Scalar.self,
-          float: {
-            covpool_sgd_step_f32(
-              w.float, g.float, v.float, Float(rate), Float(momentum), Float(decay), isNesterov ? 1 : 0, range.count)
-          },
-          double: {
-            covpool_sgd_step_f64(
-              w.double, g.double, v.double, rate, momentum, decay, isNesterov ? 1 : 0, range.count)
-          })
+        Scalar.routines.kernels.sgdStep(
+          w, g, v, Scalar(rate), Scalar(momentum), Scalar(decay), isNesterov ? 1 : 0, range.count)
       }
       state[key] = velocity
     }
@@ -111,17 +103,9 @@ public struct AdamW<Scalar: RealScalar>: Optimizer {
         let squares = squares.baseAddress!
         withScalars(of: &parameter, &mean) { w, m, range in
           let (g, v) = (gradient.pointer + range.lowerBound, squares + range.lowerBound)
-          forPrecision(
-            of: Scalar.self,
-            float: {
-              covpool_adamw_step_f32(
-                w.float, g.float, m.float, v.float, Float(shrink), Float(betas.0), Float(betas.1), Float(step),
-                Float(root), Float(eps), range.count)
-            },
-            double: {
-              covpool_adamw_step_f64(
-                w.double, g.double, m.double, v.double, shrink, betas.0, betas.1, step, root, eps, range.count)
-            })
+          Scalar.routines.kernels.adamWStep(
+            w, g, m, v, Scalar(shrink), Scalar(betas.0), Scalar(betas.1), Scalar(step), Scalar(root), Scalar(eps),
+            range.count)
         }
       }
       state["mean.\(name)"] = mean
@@ -150,9 +134,7 @@ public struct ExponentialMovingAverage<Model: Module>: Sendable {
       mean.withUnsafeMutableScalars { scalars in
         guard let y = scalars.baseAddress else { return }
         let x = value.pointer
-        forPrecision(
-          of: Model.Scalar.self, float: { covpool_blend_f32(x.float, Float(decay), y.float, scalars.count) },
-          double: { covpool_blend_f64(x.double, decay, y.double, scalars.count) })
+        Model.Scalar.routines.kernels.blend(x, Model.Scalar(decay), y, scalars.count)
       }
     }
   }

@@ -7,9 +7,7 @@ extension Tensor {
       guard let y = scalars.baseAddress else { return }
       forEachChunk(of: scalars.count) { range in
         let start = y + range.lowerBound
-        forPrecision(
-          of: Scalar.self, float: { covpool_scale_f32(start.float, Float(factor), start.float, range.count) },
-          double: { covpool_scale_f64(start.double, Double(factor), start.double, range.count) })
+        Scalar.routines.kernels.scale(start, factor, start, range.count)
       }
     }
   }
@@ -18,9 +16,7 @@ extension Tensor {
   public var squaredNorm: Double {
     withUnsafeScalars { scalars in
       guard let x = scalars.baseAddress else { return 0 }
-      return forPrecision(
-        of: Scalar.self, float: { covpool_dot_f32(x.float, x.float, scalars.count) },
-        double: { covpool_dot_f64(x.double, x.double, scalars.count) })
+      return Scalar.routines.kernels.dot(x, x, scalars.count)
     }
   }
 
@@ -28,9 +24,7 @@ extension Tensor {
   public var isFinite: Bool {
     withUnsafeScalars { scalars in
       guard let x = scalars.baseAddress else { return true }
-      return forPrecision(
-        of: Scalar.self, float: { covpool_all_finite_f32(x.float, scalars.count) != 0 },
-        double: { covpool_all_finite_f64(x.double, scalars.count) != 0 })
+      return Scalar.routines.kernels.allFinite(x, scalars.count) != 0
     }
   }
 }

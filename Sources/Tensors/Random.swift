@@ -28,18 +28,13 @@ public struct RandomStream: Sendable {
   func uniform<Scalar: RealScalar>(
     from first: Int, low: Scalar, high: Scalar, into y: UnsafeMutablePointer<Scalar>, count: Int
   ) {
-    forPrecision(
-      of: Scalar.self,
-      float: { covpool_uniform_f32(key, UInt64(first), Float(low), Float(high), y.float, count) },
-      double: { covpool_uniform_f64(key, UInt64(first), Double(low), Double(high), y.double, count) })
+    Scalar.routines.kernels.uniform(key, UInt64(first), low, high, y, count)
   }
 
   /// Normal numbers with mean 0.
   public func normal<Scalar>(_ shape: Shape, deviation: Scalar) -> Tensor<Scalar> {
     fill(shape) { first, pointer, count in
-      forPrecision(
-        of: Scalar.self, float: { covpool_normal_f32(key, first, Float(deviation), pointer.float, count) },
-        double: { covpool_normal_f64(key, first, Double(deviation), pointer.double, count) })
+      Scalar.routines.kernels.normal(key, first, deviation, pointer, count)
     }
   }
 

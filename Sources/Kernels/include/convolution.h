@@ -7,7 +7,8 @@
 #ifndef COVPOOL_CONVOLUTION_H
 #define COVPOOL_CONVOLUTION_H
 
-#include "kernels.h"
+#include "activation.h"
+#include "window.h"
 
 /// Output pixels of one tile. Pixels count through the whole batch: image * (out_height * out_width) + pixel.
 #define COVPOOL_TILE 32

@@ -27,8 +27,8 @@ void covpool_pack_linear(const float *w, ptrdiff_t features, ptrdiff_t outputs, 
 void covpool_pack_images(const float *x, ptrdiff_t images, ptrdiff_t features, ptrdiff_t first, ptrdiff_t last,
                          float *packed);
 
-/// y[b, o] = the activation of the sum over i of x[b, i] * w[o, i], + bias[o] if there is a bias, for the outputs of `panel`. `images`
-/// are all of the batch, eight by eight, and `w` the panel's weights, packed.
+/// y[b, o] = the activation of the sum over i of x[b, i] * w[o, i], + bias[o] if there is a bias, for the outputs of
+/// `panel`. `images` are all of the batch, eight by eight, and `w` the panel's weights, packed.
 void covpool_linear_panel(const float *images, ptrdiff_t batch, const float *w, const float *bias,
                           covpool_activation activation, ptrdiff_t features, ptrdiff_t outputs, ptrdiff_t panel,
                           float *y);

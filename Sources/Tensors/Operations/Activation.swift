@@ -77,9 +77,7 @@ private func activate<Scalar>(
 ) {
   forEachChunk(of: result.count) { range in
     let (x, y) = (x.pointer + range.lowerBound, result.baseAddress! + range.lowerBound)
-    forPrecision(
-      of: Scalar.self, float: { covpool_activate_f32(activation.kernel, x.float, y.float, range.count) },
-      double: { covpool_activate_f64(activation.kernel, x.double, y.double, range.count) })
+    Scalar.routines.kernels.activate(activation.kernel, x, y, range.count)
   }
 }
 
@@ -90,10 +88,7 @@ private func activationGradient<Scalar>(
     forEachChunk(of: target.count) { range in
       let first = range.lowerBound
       let (y, g, to) = (result.pointer + first, gradient.pointer + first, target.baseAddress! + first)
-      forPrecision(
-        of: Scalar.self,
-        float: { covpool_activation_gradient_f32(activation.kernel, y.float, g.float, to.float, range.count) },
-        double: { covpool_activation_gradient_f64(activation.kernel, y.double, g.double, to.double, range.count) })
+      Scalar.routines.kernels.activationGradient(activation.kernel, y, g, to, range.count)
     }
   }
 }

@@ -121,9 +121,7 @@ public struct BatchNormalizationTraining: TensorOperation {
     let parts = groups.results { part, means, variances in
       var layout = part.layout
       let from = x.pointer + part.start
-      forPrecision(
-        of: Scalar.self, float: { covpool_batch_moments_f32(&layout, from.float, means, variances) },
-        double: { covpool_batch_moments_f64(&layout, from.double, means, variances) })
+      Scalar.routines.kernels.batchMoments(&layout, from, means, variances)
     }
     // A sample's mean and squared deviations from those of its parts (Chan, Golub and LeVeque 1983, equation 2.1).
     return parts.map { parts in
@@ -161,16 +159,7 @@ private func applyAffine<Scalar: RealScalar>(
     var layout = part.layout
     let (from, to, added) = (x.pointer + part.start, result + part.start, addend.map { $0.pointer + part.start })
     let (scale, shift) = (scale.pointer + part.channels.lowerBound, shift.pointer + part.channels.lowerBound)
-    forPrecision(
-      of: Scalar.self,
-      float: {
-        covpool_batch_affine_f32(
-          &layout, from.float, scale.float, shift.float, added?.float, activation.kernel, to.float)
-      },
-      double: {
-        covpool_batch_affine_f64(
-          &layout, from.double, scale.double, shift.double, added?.double, activation.kernel, to.double)
-      })
+    Scalar.routines.kernels.batchAffine(&layout, from, scale, shift, added, activation.kernel, to)
   }
 }
 
@@ -202,16 +191,7 @@ private struct ChannelGradients<Scalar: RealScalar> {
       let (from, g, y) = (x.pointer + part.start, ofResult + part.start, result.map { $0.pointer + part.start })
       let mean = means.pointer + part.channels.lowerBound
       let to = masked.map { UnsafeMutablePointer(mutating: $0.pointer) + part.start }
-      forPrecision(
-        of: Scalar.self,
-        float: {
-          covpool_batch_gradient_sums_f32(
-            &layout, from.float, g.float, activation.kernel, y?.float, mean.float, to?.float, sums, products)
-        },
-        double: {
-          covpool_batch_gradient_sums_f64(
-            &layout, from.double, g.double, activation.kernel, y?.double, mean.double, to?.double, sums, products)
-        })
+      Scalar.routines.kernels.batchGradientSums(&layout, from, g, activation.kernel, y, mean, to, sums, products)
     }
     (self.x, self.groups, self.result) = (x, groups, masked == nil ? result : nil)
     self.activation = masked == nil ? activation : .identity
@@ -234,16 +214,7 @@ private struct ChannelGradients<Scalar: RealScalar> {
       let (a, b, c) = (ofGradient.pointer + first, ofX.pointer + first, constants.pointer + first)
       let (g, from, y) = (gradient.pointer + part.start, x.pointer + part.start, result.map { $0.pointer + part.start })
       let to = UnsafeMutablePointer(mutating: combined.pointer) + part.start
-      forPrecision(
-        of: Scalar.self,
-        float: {
-          covpool_batch_combine_f32(
-            &layout, a.float, g.float, activation.kernel, y?.float, b.float, from.float, c.float, to.float)
-        },
-        double: {
-          covpool_batch_combine_f64(
-            &layout, a.double, g.double, activation.kernel, y?.double, b.double, from.double, c.double, to.double)
-        })
+      Scalar.routines.kernels.batchCombine(&layout, a, g, activation.kernel, y, b, from, c, to)
     }
     return combined
   }

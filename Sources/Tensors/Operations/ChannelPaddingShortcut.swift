@@ -23,10 +23,7 @@ public struct ChannelPaddingShortcut: TensorOperation {
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
     let (x, y, shape) = (inputs[0].pointer, result.baseAddress!, inputs[0].shape)
     forEachImage(shape) { geometry, input, output in
-      forPrecision(
-        of: Scalar.self,
-        float: { covpool_pad_channels_f32(geometry, (x + input).float, before, after, (y + output).float) },
-        double: { covpool_pad_channels_f64(geometry, (x + input).double, before, after, (y + output).double) })
+      Scalar.routines.kernels.padChannels(geometry, x + input, before, after, y + output)
     }
   }
 
@@ -39,14 +36,7 @@ public struct ChannelPaddingShortcut: TensorOperation {
       Tensor(shape) { result in
         let target = result.baseAddress!
         forEachImage(shape) { geometry, input, output in
-          forPrecision(
-            of: Scalar.self,
-            float: {
-              covpool_pad_channels_gradient_f32(geometry, (g + output).float, before, after, (target + input).float)
-            },
-            double: {
-              covpool_pad_channels_gradient_f64(geometry, (g + output).double, before, after, (target + input).double)
-            })
+          Scalar.routines.kernels.padChannelsGradient(geometry, g + output, before, after, target + input)
         }
       }
     ]

@@ -35,9 +35,7 @@ public struct ChannelScale: TensorOperation {
           let (from, g, target) = (x.pointer, gradient.pointer, result.baseAddress!)
           WorkerPool.shared.forEach(result.count) { channel in
             let (x, dy) = (from + channel * pixels, g + channel * pixels)
-            let sum = forPrecision(
-              of: Scalar.self, float: { covpool_dot_f32(x.float, dy.float, pixels) },
-              double: { covpool_dot_f64(x.double, dy.double, pixels) })
+            let sum = Scalar.routines.kernels.dot(x, dy, pixels)
             target[channel] = Scalar(sum)
           }
         } : nil,
@@ -51,9 +49,7 @@ public struct ChannelScale: TensorOperation {
     let (from, s, shift) = (x.pointer, factors.pointer, Scalar(offset))
     WorkerPool.shared.forEach(factors.scalarCount) { channel in
       let (factor, x, y) = (shift + s[channel], from + channel * pixels, result + channel * pixels)
-      forPrecision(
-        of: Scalar.self, float: { covpool_scale_f32(x.float, Float(factor), y.float, pixels) },
-        double: { covpool_scale_f64(x.double, Double(factor), y.double, pixels) })
+      Scalar.routines.kernels.scale(x, factor, y, pixels)
     }
   }
 }

@@ -75,10 +75,7 @@ func convolutionInputGradient<Scalar: RealScalar>(
           from + piece.lowerBound, rows: shapes.outputChannels, columns: piece.count, stride: shapes.pixels)
         multiply(weights, part, into: columns)
         withUnsafePointer(to: shapes.geometry) { window in
-          forPrecision(
-            of: Scalar.self,
-            float: { covpool_col2im_f32(window, columns.float, piece.lowerBound, piece.upperBound, to.float) },
-            double: { covpool_col2im_f64(window, columns.double, piece.lowerBound, piece.upperBound, to.double) })
+          Scalar.routines.kernels.col2im(window, columns, piece.lowerBound, piece.upperBound, to)
         }
       }
     }
@@ -94,12 +91,13 @@ func convolutionWeightGradient<Scalar: RealScalar>(
   into result: UnsafeMutablePointer<Scalar>
 ) {
   let parts = max(1, min(WorkerPool.shared.width, shapes.batch))
-  switch ConvolutionAlgorithm.best(
+  let algorithm = ConvolutionAlgorithm.best(
     shapes.geometry, outputChannels: shapes.outputChannels, batch: shapes.batch, for: Scalar.self)
-  {
-  case .winograd: return weightGradientByWinograd(shapes, gradient.float, input.float, into: result.float)
-  case .direct, .strassen: return weightGradient(shapes, parts, gradient.float, input.float, into: result.float)
-  case .blas, .depthwise: break
+  if algorithm != .blas, algorithm != .depthwise, let kernels = Scalar.routines.packed {
+    let job = kernels.convolution(
+      shapes.geometry, shapes.batch, shapes.outputChannels, input, nil, nil, nil, nil, Activation.identity.kernel, nil)
+    if algorithm == .winograd { return weightGradientByWinograd(kernels, job, gradient, into: result) }
+    return weightGradient(kernels, job, parts, gradient, into: result)
   }
   let size = shapes.outputChannels * shapes.taps
   let sums = Tensor<Scalar>([parts, size]) { sums in
@@ -136,29 +134,27 @@ func convolutionWeightGradient<Scalar: RealScalar>(
   for part in 1..<max(parts, 1) { accumulate(total + part * size, into: result, count: size) }
 }
 
-/// The same in single precision, by `Kernels/weight_gradient.c`.
-private func weightGradient(
-  _ shapes: ConvolutionShapes, _ parts: Int, _ gradient: UnsafePointer<Float>, _ input: UnsafePointer<Float>,
-  into result: UnsafeMutablePointer<Float>
+/// The same by `Kernels/convolution/weight_gradient.c`; of the convolution only x and the sizes count.
+private func weightGradient<Scalar: RealScalar>(
+  _ kernels: PackedKernels<Scalar>, _ job: covpool_convolution, _ parts: Int, _ gradient: UnsafePointer<Scalar>,
+  into result: UnsafeMutablePointer<Scalar>
 ) {
-  var job = covpool_convolution()
-  (job.window, job.batch, job.out_channels, job.x) = (shapes.geometry, shapes.batch, shapes.outputChannels, input)
-  let size = covpool_weight_sums_size(&job)
-  let scratchSize = covpool_weight_gradient_scratch(&job)
-  let sums = TensorStorage<Float>(count: parts * size)
+  let size = withUnsafePointer(to: job, covpool_weight_sums_size)
+  let scratchSize = withUnsafePointer(to: job, covpool_weight_gradient_scratch)
+  let sums = TensorStorage<Scalar>(count: parts * size)
   WorkerPool.shared.forEach(parts) { part in
     let sum = sums.pointer + part * size
-    sum.update(repeating: 0, count: size)
+    fill(sum, with: 0, count: size)
     withUnsafePointer(to: job) { job in
-      withScratch(of: Float.self, scratchSize) { scratch in
-        covpool_weight_gradient(
-          job, gradient, part * shapes.batch / parts, (part + 1) * shapes.batch / parts, sum, scratch)
+      withScratch(of: Scalar.self, scratchSize) { scratch in
+        let batch = job.pointee.batch
+        kernels.weightGradient(job, gradient, part * batch / parts, (part + 1) * batch / parts, sum, scratch)
       }
     }
   }
-  WorkerPool.shared.forEach(shapes.outputChannels) { channel in
+  WorkerPool.shared.forEach(job.out_channels) { channel in
     withUnsafePointer(to: job) { job in
-      covpool_collect_weight_gradient(job, sums.pointer, parts, channel, channel + 1, result)
+      kernels.collectWeightGradient(job, sums.pointer, parts, channel, channel + 1, result)
     }
   }
 }
@@ -167,7 +163,5 @@ private func weightGradient(
 func accumulate<Scalar: RealScalar>(
   _ x: UnsafePointer<Scalar>, factor: Scalar = 1, into y: UnsafeMutablePointer<Scalar>, count: Int
 ) {
-  forPrecision(
-    of: Scalar.self, float: { covpool_accumulate_f32(Float(factor), x.float, y.float, count) },
-    double: { covpool_accumulate_f64(Double(factor), x.double, y.double, count) })
+  Scalar.routines.kernels.accumulate(factor, x, y, count)
 }

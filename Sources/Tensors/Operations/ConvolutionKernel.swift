@@ -36,7 +36,7 @@ public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   /// Whether this is a way to convolve such a window in this precision.
   func applies<Scalar: RealScalar>(to geometry: covpool_window, outputChannels: Int, _: Scalar.Type) -> Bool {
     guard self != .blas else { return true }
-    guard Scalar.self == Float.self, geometry.dilation == 1 else { return false }
+    guard Scalar.routines.packed != nil, geometry.dilation == 1 else { return false }
     return withUnsafePointer(to: geometry) {
       switch self {
       case .strassen: covpool_strassen_applies($0, outputChannels) != 0
@@ -74,7 +74,7 @@ public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
   private static func best<Scalar: RealScalar>(
     _ geometry: covpool_window, outputChannels: Int, pixels: Int, for _: Scalar.Type
   ) -> ConvolutionAlgorithm {
-    guard prefersKernels(Scalar.self), geometry.dilation == 1 else { return .blas }
+    guard Scalar.preferredPackedKernels != nil, geometry.dilation == 1 else { return .blas }
     func pays(_ algorithm: ConvolutionAlgorithm, from channels: (input: Int, output: Int)) -> Bool {
       geometry.channels >= channels.input && outputChannels >= channels.output
         && algorithm.applies(to: geometry, outputChannels: outputChannels, Scalar.self)
@@ -137,10 +137,10 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
       ? nil
       : Tensor([outputChannels]) { scales in
         factors = Tensor([outputChannels]) { factors in
-          let (factors, scales) = (factors.baseAddress!.float, scales.baseAddress!.float)
+          let (factors, scales) = (factors.baseAddress!, scales.baseAddress!)
           forEachPanel { window, panel in
-            covpool_strassen_scales(
-              window, from.float, strides.output, strides.input, scale?.pointer.float, panel * panelSize,
+            Scalar.routines.packed?.strassenScales(
+              window, from, strides.output, strides.input, scale?.pointer, panel * panelSize,
               min((panel + 1) * panelSize, outputChannels), factors, scales)
           }
         }
@@ -151,20 +151,19 @@ package struct ConvolutionWeights<Scalar: RealScalar>: Sendable {
       tensor = weight.scaledRows(scale)
     case .direct, .strassen:
       tensor = Tensor([covpool_packed_weights_size(&window, outputChannels)]) { packed in
-        let (to, factors) = (packed.baseAddress!.float, factors?.pointer.float)
+        let (to, factors) = (packed.baseAddress!, factors?.pointer)
         forEachPanel { window, panel in
-          covpool_pack_weights(
-            window, outputChannels, from.float, strides.output, strides.input, flipped ? 1 : 0, factors, panel,
-            panel + 1, to)
+          Scalar.routines.packed?.packWeights(
+            window, outputChannels, from, strides.output, strides.input, flipped ? 1 : 0, factors, panel, panel + 1, to)
         }
       }
     case .winograd:
       tensor = Tensor([covpool_winograd_weights_size(&window, outputChannels)]) { transformed in
-        let to = transformed.baseAddress!.float
+        let to = transformed.baseAddress!
         forEachPanel { window, panel in
-          covpool_winograd_weights(
-            window, outputChannels, from.float, strides.output, strides.input, flipped ? 1 : 0, scale?.pointer.float,
-            panel, panel + 1, to)
+          Scalar.routines.packed?.winogradWeights(
+            window, outputChannels, from, strides.output, strides.input, flipped ? 1 : 0, scale?.pointer, panel,
+            panel + 1, to)
         }
       }
     }
@@ -225,19 +224,15 @@ package func convolve<Scalar: RealScalar>(
       geometry, batch: batch, input: input, weights: weights.tensor.pointer, bias: epilogue.bias,
       residual: epilogue.residual, activation: epilogue.activation, output: output)
   }
-  guard weights.algorithm != .blas else {
+  guard weights.algorithm != .blas, let packed = Scalar.routines.packed else {
     convolveByProducts(
       geometry, batch: batch, outputChannels: weights.outputChannels, input: input, weight: weights.tensor.pointer,
       epilogue: epilogue, output: output)
     return
   }
-  var job = covpool_convolution()
-  job.window = geometry
-  (job.batch, job.out_channels) = (batch, weights.outputChannels)
-  (job.x, job.weights, job.y) = (input.float, weights.tensor.pointer.float, output.float)
-  job.scale = weights.scales?.pointer.float
-  (job.bias, job.residual) = (epilogue.bias?.float, epilogue.residual?.float)
-  job.activation = epilogue.activation.kernel
+  let job = packed.convolution(
+    geometry, batch, weights.outputChannels, input, weights.tensor.pointer, weights.scales?.pointer, epilogue.bias,
+    epilogue.residual, epilogue.activation.kernel, output)
   switch weights.algorithm {
   case .winograd: convolveByWinograd(job)
   case .strassen: convolveByStrassen(job)
@@ -332,10 +327,7 @@ func im2col<Scalar: RealScalar>(
   _ geometry: covpool_window, _ x: UnsafePointer<Scalar>, pixels: Range<Int>, into columns: UnsafeMutablePointer<Scalar>
 ) {
   withUnsafePointer(to: geometry) { window in
-    forPrecision(
-      of: Scalar.self,
-      float: { covpool_im2col_f32(window, x.float, pixels.lowerBound, pixels.upperBound, columns.float) },
-      double: { covpool_im2col_f64(window, x.double, pixels.lowerBound, pixels.upperBound, columns.double) })
+    Scalar.routines.kernels.im2col(window, x, pixels.lowerBound, pixels.upperBound, columns)
   }
 }
 
@@ -343,12 +335,5 @@ private func finish<Scalar: RealScalar>(
   _ y: UnsafeMutablePointer<Scalar>, stride: Int, bias: UnsafePointer<Scalar>?, residual: UnsafePointer<Scalar>?,
   activation: Activation, rows: Int, columns: Int
 ) {
-  forPrecision(
-    of: Scalar.self,
-    float: {
-      covpool_epilogue_f32(y.float, stride, bias?.float, residual?.float, stride, activation.kernel, rows, columns)
-    },
-    double: {
-      covpool_epilogue_f64(y.double, stride, bias?.double, residual?.double, stride, activation.kernel, rows, columns)
-    })
+  Scalar.routines.kernels.epilogue(y, stride, bias, residual, stride, activation.kernel, rows, columns)
 }

@@ -12,23 +12,9 @@ package func depthwiseConvolve<Scalar: RealScalar>(
   bias: UnsafePointer<Scalar>? = nil, residual: UnsafePointer<Scalar>? = nil, activation: Activation = .identity,
   output: UnsafeMutablePointer<Scalar>
 ) {
-  forEachPlanes(of: batch, geometry, Scalar.self) { planes, scratch in
-    forPrecision(
-      of: Scalar.self,
-      float: {
-        var job = covpool_depthwise_f32(
-          window: geometry, weights: weights.float, bias: bias?.float, residual: residual?.float,
-          activation: activation.kernel)
-        covpool_depthwise_convolve_f32(
-          &job, input.float, planes.lowerBound, planes.upperBound, scratch.float, output.float)
-      },
-      double: {
-        var job = covpool_depthwise_f64(
-          window: geometry, weights: weights.double, bias: bias?.double, residual: residual?.double,
-          activation: activation.kernel)
-        covpool_depthwise_convolve_f64(
-          &job, input.double, planes.lowerBound, planes.upperBound, scratch.double, output.double)
-      })
+  forEachPlanes(of: batch, geometry, Scalar.self) { window, planes, scratch in
+    Scalar.routines.kernels.depthwiseConvolve(
+      window, input, weights, bias, residual, activation.kernel, planes.lowerBound, planes.upperBound, scratch, output)
   }
 }
 
@@ -37,22 +23,9 @@ func depthwiseInputGradient<Scalar: RealScalar>(
   _ shapes: ConvolutionShapes, _ gradient: UnsafePointer<Scalar>, _ weights: UnsafePointer<Scalar>,
   adding sum: UnsafePointer<Scalar>?, into result: UnsafeMutablePointer<Scalar>
 ) {
-  let geometry = shapes.geometry
-  forEachPlanes(of: shapes.batch, geometry, Scalar.self) { planes, scratch in
-    forPrecision(
-      of: Scalar.self,
-      float: {
-        var job = covpool_depthwise_f32(
-          window: geometry, weights: weights.float, bias: nil, residual: sum?.float, activation: COVPOOL_IDENTITY)
-        covpool_depthwise_input_gradient_f32(
-          &job, gradient.float, planes.lowerBound, planes.upperBound, scratch.float, result.float)
-      },
-      double: {
-        var job = covpool_depthwise_f64(
-          window: geometry, weights: weights.double, bias: nil, residual: sum?.double, activation: COVPOOL_IDENTITY)
-        covpool_depthwise_input_gradient_f64(
-          &job, gradient.double, planes.lowerBound, planes.upperBound, scratch.double, result.double)
-      })
+  forEachPlanes(of: shapes.batch, shapes.geometry, Scalar.self) { window, planes, scratch in
+    Scalar.routines.kernels.depthwiseInputGradient(
+      window, gradient, weights, sum, planes.lowerBound, planes.upperBound, scratch, result)
   }
 }
 
@@ -66,21 +39,9 @@ func depthwiseWeightGradient<Scalar: RealScalar>(
   let size = geometry.channels * geometry.kernel_height * geometry.kernel_width
   withScratch(of: Double.self, max(shapes.batch, 1) * size) { sums in
     fill(sums, with: 0, count: size)
-    forEachPlanes(of: shapes.batch, geometry, Scalar.self) { planes, scratch in
-      forPrecision(
-        of: Scalar.self,
-        float: {
-          var job = covpool_depthwise_f32()
-          job.window = geometry
-          covpool_depthwise_weight_gradient_f32(
-            &job, input.float, gradient.float, planes.lowerBound, planes.upperBound, scratch.float, sums)
-        },
-        double: {
-          var job = covpool_depthwise_f64()
-          job.window = geometry
-          covpool_depthwise_weight_gradient_f64(
-            &job, input.double, gradient.double, planes.lowerBound, planes.upperBound, scratch.double, sums)
-        })
+    forEachPlanes(of: shapes.batch, geometry, Scalar.self) { window, planes, scratch in
+      Scalar.routines.kernels.depthwiseWeightGradient(
+        window, input, gradient, planes.lowerBound, planes.upperBound, scratch, sums)
     }
     for image in 1..<max(shapes.batch, 1) { accumulate(sums + image * size, into: sums, count: size) }
     narrow(sums, into: result, count: size)
@@ -89,18 +50,17 @@ func depthwiseWeightGradient<Scalar: RealScalar>(
 
 /// Calls `body` with ranges of planes that together are the batch, spread over the pool, and with scratch for each.
 private func forEachPlanes<Scalar: RealScalar>(
-  of batch: Int, _ geometry: covpool_window, _: Scalar.Type, _ body: (Range<Int>, UnsafeMutablePointer<Scalar>) -> Void
+  of batch: Int, _ geometry: covpool_window, _: Scalar.Type,
+  _ body: (UnsafePointer<covpool_window>, Range<Int>, UnsafeMutablePointer<Scalar>) -> Void
 ) {
-  let scratchSize = withUnsafePointer(to: geometry) { window in
-    forPrecision(
-      of: Scalar.self, float: { covpool_depthwise_scratch_f32(window) },
-      double: { covpool_depthwise_scratch_f64(window) })
-  }
+  let scratchSize = withUnsafePointer(to: geometry, Scalar.routines.kernels.depthwiseScratch)
   // Two planes may share a vector.
   let pairs = (batch * geometry.channels + 1) / 2
   let pieces = min(pairs, 4 * WorkerPool.shared.width)
   WorkerPool.shared.forEach(pieces) { piece in
     let range = 2 * (piece * pairs / pieces)..<min(2 * ((piece + 1) * pairs / pieces), batch * geometry.channels)
-    withScratch(of: Scalar.self, scratchSize) { body(range, $0) }
+    withUnsafePointer(to: geometry) { window in
+      withScratch(of: Scalar.self, scratchSize) { body(window, range, $0) }
+    }
   }
 }

@@ -14,10 +14,7 @@ public struct Addition: TensorOperation {
     let (a, b, y) = (inputs[0].pointer, inputs[1].pointer, result.baseAddress!)
     forEachChunk(of: result.count) { range in
       let first = range.lowerBound
-      forPrecision(
-        of: Scalar.self,
-        float: { covpool_add_f32((a + first).float, (b + first).float, (y + first).float, range.count) },
-        double: { covpool_add_f64((a + first).double, (b + first).double, (y + first).double, range.count) })
+      Scalar.routines.kernels.add(a + first, b + first, y + first, range.count)
     }
   }
 

@@ -15,9 +15,7 @@ public struct Subtraction: TensorOperation {
     let (a, b) = (inputs[0].pointer, inputs[1].pointer)
     forEachChunk(of: result.count) { range in
       let (a, b, y) = (a + range.lowerBound, b + range.lowerBound, y + range.lowerBound)
-      forPrecision(
-        of: Scalar.self, float: { covpool_subtract_f32(a.float, b.float, y.float, range.count) },
-        double: { covpool_subtract_f64(a.double, b.double, y.double, range.count) })
+      Scalar.routines.kernels.subtract(a, b, y, range.count)
     }
   }
 
@@ -43,9 +41,7 @@ public struct Multiplication: TensorOperation {
     let (a, b) = (inputs[0].pointer, inputs[1].pointer)
     forEachChunk(of: result.count) { range in
       let (a, b, y) = (a + range.lowerBound, b + range.lowerBound, y + range.lowerBound)
-      forPrecision(
-        of: Scalar.self, float: { covpool_multiply_f32(a.float, b.float, y.float, range.count) },
-        double: { covpool_multiply_f64(a.double, b.double, y.double, range.count) })
+      Scalar.routines.kernels.multiply(a, b, y, range.count)
     }
   }
 

@@ -29,10 +29,7 @@ public struct InvertedDropout: TensorOperation {
       let (x, y) = (x + range.lowerBound, y + range.lowerBound)
       withScratch(of: Scalar.self, range.count) { uniform in
         random.uniform(from: range.lowerBound, low: 0, high: 1, into: uniform, count: range.count)
-        forPrecision(
-          of: Scalar.self,
-          float: { covpool_drop_f32(x.float, uniform.float, Float(rate), Float(factor), y.float, range.count) },
-          double: { covpool_drop_f64(x.double, uniform.double, Double(rate), Double(factor), y.double, range.count) })
+        Scalar.routines.kernels.drop(x, uniform, rate, factor, y, range.count)
       }
     }
   }

@@ -25,9 +25,8 @@ public struct LinearMap: TensorOperation {
     WorkerPool.shared.forEach(pieces) { piece in
       let rows = piece * outputs / pieces..<(piece + 1) * outputs / pieces
       // BLAS packs the weights first, which pays only for many images.
-      if batch <= 64, prefersKernels(Scalar.self) {
-        covpool_linear(
-          x.float, batch, weight.float, features, outputs, rows.lowerBound, rows.upperBound, y.float)
+      if batch <= 64, let packed = Scalar.preferredPackedKernels {
+        packed.linear(x, batch, weight, features, outputs, rows.lowerBound, rows.upperBound, y)
       } else {
         let block = MatrixView(weight + rows.lowerBound * features, rows: rows.count, columns: features)
         multiply(

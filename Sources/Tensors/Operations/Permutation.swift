@@ -104,14 +104,7 @@ private func permute<Scalar: RealScalar>(
     contiguous = ((total + extent - 1) / extent, extent, step * extent)
     forEachPlace(axes + [contiguous], inner.extent * extent) { from, to, piece in
       let columns = min(extent, total - piece * extent)
-      forPrecision(
-        of: Scalar.self,
-        float: {
-          covpool_transpose_strided_f32((x + from).float, inner.from, inner.extent, columns, (y + to).float, step)
-        },
-        double: {
-          covpool_transpose_strided_f64((x + from).double, inner.from, inner.extent, columns, (y + to).double, step)
-        })
+      Scalar.routines.kernels.transpose(x + from, inner.from, inner.extent, columns, y + to, step)
     }
   }
 }

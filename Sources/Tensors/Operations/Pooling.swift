@@ -15,9 +15,7 @@ public struct MaxPooling2d: TensorOperation {
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
     forEachPlane(window, inputs[0], result) { geometry, x, y in
       withScratch(of: Scalar.self, geometry.pointee.width) { row in
-        forPrecision(
-          of: Scalar.self, float: { covpool_max_pool_f32(geometry, x.float, y.float, row.float) },
-          double: { covpool_max_pool_f64(geometry, x.double, y.double, row.double) })
+        Scalar.routines.kernels.maxPool(geometry, x, y, row)
       }
     }
   }
@@ -30,9 +28,7 @@ public struct MaxPooling2d: TensorOperation {
     return [
       Tensor(x.shape) { result in
         forEachPlane(window, x, gradient, into: result) { geometry, x, g, target in
-          forPrecision(
-            of: Scalar.self, float: { covpool_max_pool_gradient_f32(geometry, x.float, g.float, target.float) },
-            double: { covpool_max_pool_gradient_f64(geometry, x.double, g.double, target.double) })
+          Scalar.routines.kernels.maxPoolGradient(geometry, x, g, target)
         }
       }
     ]
@@ -53,9 +49,7 @@ public struct AveragePooling2d: TensorOperation {
 
   public func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
     forEachPlane(window, inputs[0], result) { geometry, x, y in
-      forPrecision(
-        of: Scalar.self, float: { covpool_average_pool_f32(geometry, x.float, y.float) },
-        double: { covpool_average_pool_f64(geometry, x.double, y.double) })
+      Scalar.routines.kernels.averagePool(geometry, x, y)
     }
   }
 
@@ -72,9 +66,7 @@ public struct AveragePooling2d: TensorOperation {
         WorkerPool.shared.forEach(shape[0] * shape[1]) { plane in
           let (from, to) = (g + plane * outputSize, target + plane * inputSize)
           withUnsafePointer(to: geometry) { geometry in
-            forPrecision(
-              of: Scalar.self, float: { covpool_average_pool_gradient_f32(geometry, from.float, to.float) },
-              double: { covpool_average_pool_gradient_f64(geometry, from.double, to.double) })
+            Scalar.routines.kernels.averagePoolGradient(geometry, from, to)
           }
         }
       }
@@ -98,9 +90,7 @@ public struct GlobalAveragePooling: TensorOperation {
     let (channels, pixels) = (shape[1], shape.dropFirst(2).reduce(1, *))
     WorkerPool.shared.forEach(shape[0]) { image in
       let (from, to) = (x + image * channels * pixels, y + image * channels)
-      forPrecision(
-        of: Scalar.self, float: { covpool_row_means_f32(from.float, to.float, channels, pixels) },
-        double: { covpool_row_means_f64(from.double, to.double, channels, pixels) })
+      Scalar.routines.kernels.rowMeans(from, to, channels, pixels)
     }
   }
 

@@ -119,9 +119,7 @@ private func sumRows<Scalar: RealScalar>(
     let from = x + outer * step.count * step.inner + first
     let columns = min(width, step.inner - first)
     let to = sums + outer * step.inner + first
-    forPrecision(
-      of: Scalar.self, float: { covpool_sum_rows_f32(from.float, step.inner, step.count, columns, to) },
-      double: { covpool_sum_rows_f64(from.double, step.inner, step.count, columns, to) })
+    Scalar.routines.kernels.sumRows(from, step.inner, step.count, columns, to)
   }
 }
 

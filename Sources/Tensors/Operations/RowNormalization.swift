@@ -74,16 +74,7 @@ public struct LayerNormalization: TensorOperation {
     WorkerPool.shared.forEach(result.count / width) { sample in
       let start = sample * width
       let (mean, factor) = moments(x + start, width)
-      forPrecision(
-        of: Scalar.self,
-        float: {
-          covpool_layer_norm_f32(
-            (x + start).float, Float(mean), Float(factor), weight.float, bias.float, (y + start).float, width)
-        },
-        double: {
-          covpool_layer_norm_f64(
-            (x + start).double, mean, factor, weight.double, bias.double, (y + start).double, width)
-        })
+      Scalar.routines.kernels.layerNorm(x + start, Scalar(mean), Scalar(factor), weight, bias, y + start, width)
     }
   }
 
@@ -99,18 +90,8 @@ public struct LayerNormalization: TensorOperation {
           for start in stride(from: 0, to: result.count, by: width) {
             let (mean, factor) = moments(x + start, width)
             let (row, slope, target) = (x + start, g + start, result.baseAddress! + start)
-            forPrecision(
-              of: Scalar.self,
-              float: {
-                covpool_layer_norm_gradient_f32(
-                  row.float, Float(mean), Float(factor), weight.float, slope.float, target.float,
-                  dw.baseAddress!.float, db.baseAddress!.float, width)
-              },
-              double: {
-                covpool_layer_norm_gradient_f64(
-                  row.double, mean, factor, weight.double, slope.double, target.double, dw.baseAddress!.double,
-                  db.baseAddress!.double, width)
-              })
+            Scalar.routines.kernels.layerNormGradient(
+              row, Scalar(mean), Scalar(factor), weight, slope, target, dw.baseAddress!, db.baseAddress!, width)
           }
         }
       }
@@ -122,9 +103,7 @@ public struct LayerNormalization: TensorOperation {
   private func moments<Scalar: RealScalar>(_ x: UnsafePointer<Scalar>, _ count: Int) -> (mean: Double, factor: Double) {
     var (mean, variance) = (0.0, 0.0)
     var row = covpool_batch(images: 1, image_size: count, channels: 1, pixels: count)
-    forPrecision(
-      of: Scalar.self, float: { covpool_batch_moments_f32(&row, x.float, &mean, &variance) },
-      double: { covpool_batch_moments_f64(&row, x.double, &mean, &variance) })
+    Scalar.routines.kernels.batchMoments(&row, x, &mean, &variance)
     return (mean, 1 / (variance + eps).squareRoot())
   }
 }
@@ -147,9 +126,7 @@ public struct SignedSquareRoot: TensorOperation {
     let (x, y) = (inputs[0].pointer, result.baseAddress!)
     forEachChunk(of: result.count) { range in
       let (x, y) = (x + range.lowerBound, y + range.lowerBound)
-      forPrecision(
-        of: Scalar.self, float: { covpool_signed_root_f32(x.float, Float(eps), y.float, range.count) },
-        double: { covpool_signed_root_f64(x.double, eps, y.double, range.count) })
+      Scalar.routines.kernels.signedRoot(x, Scalar(eps), y, range.count)
     }
   }
 
@@ -162,10 +139,7 @@ public struct SignedSquareRoot: TensorOperation {
         let y = result.baseAddress!
         forEachChunk(of: result.count) { range in
           let (x, g, y) = (x + range.lowerBound, g + range.lowerBound, y + range.lowerBound)
-          forPrecision(
-            of: Scalar.self,
-            float: { covpool_signed_root_gradient_f32(x.float, Float(eps), g.float, y.float, range.count) },
-            double: { covpool_signed_root_gradient_f64(x.double, eps, g.double, y.double, range.count) })
+          Scalar.routines.kernels.signedRootGradient(x, Scalar(eps), g, y, range.count)
         }
       }
     ]

@@ -86,22 +86,21 @@ private let channelsOfSumsApart = 128
 ///
 /// With few channels each thread sums over images of its own, and the sums are added in order: the result is the same
 /// bits for the same number of threads. With many, threads share the phases of one run of tiles after another.
-func weightGradientByWinograd(
-  _ shapes: ConvolutionShapes, _ gradient: UnsafePointer<Float>, _ input: UnsafePointer<Float>,
-  into result: UnsafeMutablePointer<Float>
+func weightGradientByWinograd<Scalar: RealScalar>(
+  _ kernels: PackedKernels<Scalar>, _ job: covpool_convolution, _ gradient: UnsafePointer<Scalar>,
+  into result: UnsafeMutablePointer<Scalar>
 ) {
-  var job = covpool_convolution()
-  (job.window, job.batch, job.out_channels, job.x) = (shapes.geometry, shapes.batch, shapes.outputChannels, input)
-  let (outputs, pool) = (shapes.outputChannels, WorkerPool.shared)
-  let areApart = shapes.geometry.channels + outputs <= channelsOfSumsApart
-  let parts = areApart ? max(1, min(pool.width, shapes.batch)) : 1
-  let tiles = covpool_winograd_tiles(&job.window)
-  let size = covpool_winograd_gradient_sums_size(&job.window, outputs)
-  withScratch(of: Float.self, parts * size) { sums in
+  var window = job.window
+  let (batch, outputs, pool) = (job.batch, job.out_channels, WorkerPool.shared)
+  let areApart = window.channels + outputs <= channelsOfSumsApart
+  let parts = areApart ? max(1, min(pool.width, batch)) : 1
+  let tiles = covpool_winograd_tiles(&window)
+  let size = covpool_winograd_gradient_sums_size(&window, outputs)
+  withScratch(of: Scalar.self, parts * size) { sums in
     pool.forEach(parts) { part in
-      let images = part * shapes.batch / parts..<(part + 1) * shapes.batch / parts
+      let images = part * batch / parts..<(part + 1) * batch / parts
       sumProducts(
-        job, gradient, tiles: images.lowerBound * tiles..<images.upperBound * tiles,
+        kernels, job, gradient, tiles: images.lowerBound * tiles..<images.upperBound * tiles,
         bytesOfRun: areApart ? bytesOfRunApart : bytesOfRun, into: sums + part * size)
     }
     for part in 1..<parts {
@@ -112,16 +111,16 @@ func weightGradientByWinograd(
     let block = Int(COVPOOL_WINOGRAD_BLOCK)
     pool.forEach((outputs + block - 1) / block) { index in
       withUnsafePointer(to: job) {
-        covpool_winograd_weight_gradient($0, sums, index * block, min((index + 1) * block, outputs), result)
+        kernels.winogradWeightGradient($0, sums, index * block, min((index + 1) * block, outputs), result)
       }
     }
   }
 }
 
 /// The sums over `tiles` that a weight's gradient is made of: in each run channels are shared out, then the 36 products.
-private func sumProducts(
-  _ job: covpool_convolution, _ gradient: UnsafePointer<Float>, tiles: Range<Int>, bytesOfRun: Int,
-  into sums: UnsafeMutablePointer<Float>
+private func sumProducts<Scalar: RealScalar>(
+  _ kernels: PackedKernels<Scalar>, _ job: covpool_convolution, _ gradient: UnsafePointer<Scalar>, tiles: Range<Int>,
+  bytesOfRun: Int, into sums: UnsafeMutablePointer<Scalar>
 ) {
   var window = job.window
   let (channels, outputs, pool) = (job.window.channels, job.out_channels, WorkerPool.shared)
@@ -131,20 +130,20 @@ private func sumProducts(
   let length = max(block, min(tiles.count, budget / (4 * points * (channels + outputs)) / block * block))
   let columnsSize = covpool_winograd_columns_size(&window, length)
   let columnBlocks = (channels + block - 1) / block, rowBlocks = (outputs + block - 1) / block
-  withScratch(of: Float.self, columnsSize + covpool_winograd_rows_size(outputs, length)) { columns in
+  withScratch(of: Scalar.self, columnsSize + covpool_winograd_rows_size(outputs, length)) { columns in
     let rows = columns + columnsSize
     withUnsafePointer(to: job) { job in
       for first in stride(from: tiles.lowerBound, to: tiles.upperBound, by: length) {
         let count = min(length, tiles.upperBound - first)
         pool.forEach(columnBlocks + rowBlocks) { index in
           if index < columnBlocks {
-            covpool_winograd_columns(job, first, count, index, columns)
+            kernels.winogradColumns(job, first, count, index, columns)
           } else {
-            covpool_winograd_rows(job, gradient, first, count, index - columnBlocks, rows)
+            kernels.winogradRows(job, gradient, first, count, index - columnBlocks, rows)
           }
         }
         let isFirst = first == tiles.lowerBound
-        pool.forEach(points) { covpool_winograd_sum(job, count, $0, isFirst ? 0 : 1, columns, rows, sums) }
+        pool.forEach(points) { kernels.winogradSum(job, count, $0, isFirst ? 0 : 1, columns, rows, sums) }
       }
     }
   }
