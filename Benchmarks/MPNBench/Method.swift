@@ -11,7 +11,8 @@ struct Method {
 
   /// What `--methods all` times, from the least to the most work.
   static let all: [Method] = [
-    ("covariance", "none"), ("ns5", "newton-schulz"), ("ns5-frobenius", "newton-schulz:scaling=frobenius"),
+    ("covariance", "none"), ("ns5", "newton-schulz"), ("ns5-direct", "newton-schulz:form=direct"),
+    ("ns5-gram", "newton-schulz:form=gram"), ("ns5-frobenius", "newton-schulz:scaling=frobenius"),
     ("ns7", "newton-schulz:iterations=7"), ("ns10", "newton-schulz:iterations=10"),
     ("ns15", "newton-schulz:iterations=15"), ("ns-1e-3", "newton-schulz:tolerance=1e-3"), ("taylor", "taylor"),
     ("taylor+lyapunov8", "taylor:gradient=iterative-lyapunov,residual=1e9"), ("pade", "pade"),
@@ -93,7 +94,13 @@ struct Method {
     case let method as RootNormalizer<NewtonSchulz>:
       guard method.root.tolerance == nil else { return (0, 0) }
       let k = Double(method.root.iterations)
-      return plus(2 * (3 * k - 3), gradient(2 * (10 * k - 9), method.gradient))
+      let form = method.root.form
+      guard form == .gram || form == .automatic && 8 * n <= 7, method.gradient == nil else {
+        return plus(2 * (3 * k - 3), gradient(2 * (10 * k - 9), method.gradient))
+      }
+      // The Gram matrix, its iteration, B W and B W Bᵀ; and two products for each of these.
+      let forward = 2 * n * n + 2 * (3 * k - 3) * n * n * n + 2 * n * n + 2 * n
+      return (forward, 2 * forward)
     case let method as RootNormalizer<MatrixTaylor>:
       let k = Double(method.root.degree)
       return plus(2 * (k - 1), gradient(4 * (k - 1), method.gradient))

@@ -3,16 +3,27 @@ import Tensors
 /// The square root of the covariance of features `[B, d, …]`, by a root of matrices `[B, d, d]`.
 ///
 /// Covariances are taken of features over a power of two, by which the root is multiplied: root(c² Σ) = c root(Σ). So it
-/// is there for all features, though Σ itself, with its squares, would be out of the range of `Scalar`.
-struct CovarianceRoot: TensorOperation {
+/// is there for all features, though Σ itself, with its squares, would be out of the range of `Scalar`. Newton–Schulz
+/// iterations may work on the Gram matrix instead: see `NewtonSchulz.Form`.
+package struct CovarianceRoot: TensorOperation {
   /// The root, or one with another gradient.
   let root: any TensorOperation
 
-  var name: String { root.name }
+  /// The root of features by `root`, which is one of matrices.
+  package init(root: any TensorOperation) { self.root = root }
 
-  func outputShape(_ inputs: [Shape]) -> Shape { Covariance().outputShape(inputs) }
+  package var name: String { root.name }
 
-  func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
+  /// The same in Gram form, where that is chosen for features of this shape.
+  private func gramForm(_ shape: Shape) -> GramNewtonSchulz? {
+    guard let root = root as? NewtonSchulz, root.usesGramForm(ofShape: shape) else { return nil }
+    return GramNewtonSchulz(options: root)
+  }
+
+  package func outputShape(_ inputs: [Shape]) -> Shape { Covariance().outputShape(inputs) }
+
+  package func forward<Scalar>(_ inputs: [Tensor<Scalar>], into result: UnsafeMutableBufferPointer<Scalar>) {
+    if let gramForm = gramForm(inputs[0].shape) { return gramForm.forward(inputs, into: result) }
     let shape = outputShape(inputs.map(\.shape))
     // Before the next operation runs nobody looks at Σ.
     withScratch(of: Scalar.self, shape.scalarCount) { sigma in
@@ -24,7 +35,8 @@ struct CovarianceRoot: TensorOperation {
     }
   }
 
-  func apply<Scalar>(_ inputs: [Tensor<Scalar>], needsGradient: [Bool]) -> Application<Scalar> {
+  package func apply<Scalar>(_ inputs: [Tensor<Scalar>], needsGradient: [Bool]) -> Application<Scalar> {
+    if let gramForm = gramForm(inputs[0].shape) { return gramForm.apply(inputs, needsGradient: needsGradient) }
     let shape = outputShape(inputs.map(\.shape))
     let scales = Tensor<Double>(shape: [shape[0]], storage: TensorStorage(count: shape[0]))
     let ofScales = UnsafeMutablePointer(mutating: scales.pointer)
@@ -40,10 +52,11 @@ struct CovarianceRoot: TensorOperation {
     return application
   }
 
-  var pullbackNeeds: PullbackNeeds { .inputs }
+  package var pullbackNeeds: PullbackNeeds { .inputs }
 
   /// The root's gradient with respect to Σ, then Σ's with respect to the features. The power of two cancels.
-  func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+  package func pullback<Scalar>(_ gradient: Tensor<Scalar>, _ application: Application<Scalar>) -> [Tensor<Scalar>?] {
+    if let gramForm = gramForm(application.inputs[0].shape) { return gramForm.pullback(gradient, application) }
     var inner = Application(
       inputs: [application.saved[0]], output: application.saved[1], saved: Array(application.saved.dropFirst(2)),
       needsGradient: [true])

@@ -60,12 +60,17 @@ func forEachSample<Scalar: RealScalar>(
   _ batch: Int, size d: Int, isExact: Bool = false,
   _ body: (_ sample: Int, _ products: SymmetricProducts<Scalar>) -> Void
 ) {
+  forEachSample(batch) { sample, pool in
+    body(sample, SymmetricProducts(size: d, over: pool, isExact: isExact))
+  }
+}
+
+/// The same with the pool that is to share out a sample's products, if there is one.
+func forEachSample(_ batch: Int, _ body: (_ sample: Int, _ pool: WorkerPool?) -> Void) {
   let pool = WorkerPool.shared
   if batch >= pool.width {
-    let products = SymmetricProducts<Scalar>(size: d, isExact: isExact)
-    pool.forEach(batch) { body($0, products) }
+    pool.forEach(batch) { body($0, nil) }
   } else {
-    let products = SymmetricProducts<Scalar>(size: d, over: pool, isExact: isExact)
-    for sample in 0..<batch { body(sample, products) }
+    for sample in 0..<batch { body(sample, pool) }
   }
 }

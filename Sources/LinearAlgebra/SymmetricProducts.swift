@@ -1,7 +1,8 @@
 import Kernels
 
 /// Products of symmetric matrices of one size, which are stored so that they multiply quickly: in single precision in
-/// panels (`Kernels/symmetric.c`), of which a product computes only one triangle; otherwise by rows, for BLAS.
+/// panels (`Kernels/gemm/symmetric.c`), of which a product computes only one triangle; otherwise by rows, for BLAS. Other
+/// matrices are stored alike: see `scalarCount(rows:columns:)`.
 package struct SymmetricProducts<Scalar: RealScalar> {
   /// Rows and columns of a matrix.
   package let size: Int
@@ -20,14 +21,37 @@ package struct SymmetricProducts<Scalar: RealScalar> {
   }
 
   /// Scalars that a stored matrix takes.
-  package var scalarCount: Int { kernels == nil ? size * size : covpool_paneled_size(size) }
+  package var scalarCount: Int { scalarCount(rows: size, columns: size) }
+
+  /// Scalars that a stored matrix of any shape takes.
+  package func scalarCount(rows: Int, columns: Int) -> Int {
+    kernels == nil ? rows * columns : covpool_paneled_size(rows, columns)
+  }
 
   /// `y ← factor · x`, where `x` holds rows and `y` is stored.
   package func load(_ x: UnsafePointer<Scalar>, scale factor: Scalar, into y: UnsafeMutablePointer<Scalar>) {
+    load(x, rows: size, columns: size, scale: factor, into: y)
+  }
+
+  /// The same for a matrix of any shape.
+  package func load(
+    _ x: UnsafePointer<Scalar>, rows: Int, columns: Int, scale factor: Scalar = 1, into y: UnsafeMutablePointer<Scalar>
+  ) {
     if let kernels {
-      kernels.toPanels(x, size, factor, y)
+      kernels.toPanels(x, rows, columns, factor, y)
     } else {
-      scaled(x, by: factor, into: y, count: size * size)
+      scaled(x, by: factor, into: y, count: rows * columns)
+    }
+  }
+
+  /// `y ← xᵀ`, where `x` holds rows and `y` is stored, as `columns` × `rows`.
+  package func loadTranspose(
+    _ x: UnsafePointer<Scalar>, rows: Int, columns: Int, into y: UnsafeMutablePointer<Scalar>
+  ) {
+    if let kernels {
+      kernels.toPanelsTransposed(x, rows, columns, y)
+    } else {
+      transpose(x, into: y, rows: rows, columns: columns)
     }
   }
 
@@ -40,6 +64,17 @@ package struct SymmetricProducts<Scalar: RealScalar> {
     }
   }
 
+  /// `y ← xᵀ`, where `x` is stored, as `rows` × `columns`, and `y` holds rows.
+  package func unloadTranspose(
+    _ x: UnsafePointer<Scalar>, rows: Int, columns: Int, into y: UnsafeMutablePointer<Scalar>
+  ) {
+    if let kernels {
+      kernels.fromPanelsTransposed(x, rows, columns, y)
+    } else {
+      transpose(x, into: y, rows: rows, columns: columns)
+    }
+  }
+
   /// `c ← scale · a · b + alpha · x + identity · I`, without `x` where there is none.
   /// - Parameter isSymmetric: whether the product is known to be: then half of it is computed.
   /// - Precondition: `a` and `x` are symmetric; `c` is neither `a` nor `b` nor `x`.
@@ -48,40 +83,94 @@ package struct SymmetricProducts<Scalar: RealScalar> {
     adding alpha: Scalar = 0, _ x: UnsafePointer<Scalar>? = nil, plusIdentity identity: Scalar = 0, isSymmetric: Bool
   ) {
     guard let kernels else {
-      multiplyByRows(a, b, into: c, scale: scale)
-      if let x { accumulate(x, times: alpha, into: c, count: size * size) }
+      // Not the transpose of `a`: rounding has made them slightly different, and an exact product is one of `a` itself.
+      let (left, right) = (MatrixView(a, rows: size, columns: size), MatrixView(b, rows: size, columns: size))
+      multiplyByRows(left, right, into: c, scale: scale, adding: alpha, x)
       if identity != 0 { add(identity, toDiagonalOf: c) }
       return
     }
-    let panels = covpool_panels(size)
-    func compute(_ range: Range<Int>) {
-      kernels.panelsMultiply(
-        size, a, b, scale, alpha, x, identity, isSymmetric ? 1 : 0, range.lowerBound, range.upperBound, c)
-    }
-    // The later a panel, the more of its blocks are on or above the diagonal: the largest pieces are handed out first.
-    if let pool {
-      pool.forEach(panels) { compute(panels - 1 - $0..<panels - $0) }
+    multiplyPanels(
+      kernels, a, b, depth: size, rows: size, columns: size, into: c, scale: scale, adding: alpha, x,
+      plusIdentity: identity,
+      isSymmetric: isSymmetric)
+  }
+
+  /// `c ← scale · aᵀ · b + alpha · x` of stored matrices of any shapes, without `x` where there is none.
+  /// - Parameter isSymmetric: whether the product is known to be: then half of it is computed.
+  /// - Precondition: `a` is `depth` × `rows`, `b` is `depth` × `columns`, `c` and `x` are `rows` × `columns`; `c` is none
+  ///   of the others.
+  package func multiplyTranspose(
+    _ a: UnsafePointer<Scalar>, _ b: UnsafePointer<Scalar>, depth: Int, rows: Int, columns: Int,
+    into c: UnsafeMutablePointer<Scalar>, scale: Scalar = 1, adding alpha: Scalar = 0,
+    _ x: UnsafePointer<Scalar>? = nil, isSymmetric: Bool = false
+  ) {
+    if let kernels {
+      multiplyPanels(
+        kernels, a, b, depth: depth, rows: rows, columns: columns, into: c, scale: scale, adding: alpha, x,
+        plusIdentity: 0,
+        isSymmetric: isSymmetric)
     } else {
-      compute(0..<panels)
+      multiplyByRows(
+        MatrixView(a, rows: depth, columns: rows).transposed, MatrixView(b, rows: depth, columns: columns), into: c,
+        scale: scale, adding: alpha, x)
+      if isSymmetric { mirrorUpperTriangle(c, size: rows) }
     }
   }
 
-  /// `c ← scale · a · b` for matrices by rows, in the same pieces with and without threads: BLAS rounds differently for
-  /// other numbers of rows.
-  private func multiplyByRows(
-    _ a: UnsafePointer<Scalar>, _ b: UnsafePointer<Scalar>, into c: UnsafeMutablePointer<Scalar>, scale: Scalar
+  private func multiplyPanels(
+    _ kernels: PackedKernels<Scalar>, _ a: UnsafePointer<Scalar>, _ b: UnsafePointer<Scalar>, depth: Int, rows: Int,
+    columns: Int, into c: UnsafeMutablePointer<Scalar>, scale: Scalar, adding alpha: Scalar,
+    _ x: UnsafePointer<Scalar>?,
+    plusIdentity identity: Scalar, isSymmetric: Bool
   ) {
-    let (left, right) = (MatrixView(a, rows: size, columns: size), MatrixView(b, rows: size, columns: size))
-    func compute(_ piece: Int) {
-      let rows = piece * Self.rowsOfPiece..<min((piece + 1) * Self.rowsOfPiece, size)
-      LinearAlgebra.multiply(left.rows(rows), right, into: c + rows.lowerBound * size, scale: scale)
+    forEachPanels(covpool_panels(columns)) { panels in
+      kernels.panelsMultiply(
+        depth, rows, columns, a, b, scale, alpha, x, identity, isSymmetric ? 1 : 0, panels.lowerBound,
+        panels.upperBound, c)
     }
-    let pieces = (size + Self.rowsOfPiece - 1) / Self.rowsOfPiece
+  }
+
+  /// `c ← aᵀ · b` of stored `depth` × `columns` matrices whose product is known to be symmetric; `c` holds rows.
+  package func multiplyTransposeToRows(
+    _ a: UnsafePointer<Scalar>, _ b: UnsafePointer<Scalar>, depth: Int, columns: Int,
+    into c: UnsafeMutablePointer<Scalar>
+  ) {
+    guard let kernels else {
+      return multiplyTranspose(a, b, depth: depth, rows: columns, columns: columns, into: c, isSymmetric: true)
+    }
+    forEachPanels(covpool_panels(columns)) { panels in
+      kernels.panelsMultiplyToRows(
+        depth, columns, a, b, panels.lowerBound, panels.upperBound, c)
+    }
+  }
+
+  /// Calls `body` with all panels, or with one after another on the pool's threads: those first of whose blocks most are on
+  /// or below the diagonal.
+  private func forEachPanels(_ count: Int, _ body: (Range<Int>) -> Void) {
+    if let pool {
+      pool.forEach(count) { body($0..<$0 + 1) }
+    } else {
+      body(0..<count)
+    }
+  }
+
+  /// `c ← scale · a · b + alpha · x` for matrices by rows, in the same pieces with and without threads: BLAS rounds
+  /// differently for other numbers of rows.
+  private func multiplyByRows(
+    _ a: MatrixView<Scalar>, _ b: MatrixView<Scalar>, into c: UnsafeMutablePointer<Scalar>, scale: Scalar,
+    adding alpha: Scalar, _ x: UnsafePointer<Scalar>?
+  ) {
+    func compute(_ piece: Int) {
+      let rows = piece * Self.rowsOfPiece..<min((piece + 1) * Self.rowsOfPiece, a.rows)
+      LinearAlgebra.multiply(a.rows(rows), b, into: c + rows.lowerBound * b.columns, scale: scale)
+    }
+    let pieces = (a.rows + Self.rowsOfPiece - 1) / Self.rowsOfPiece
     if let pool {
       pool.forEach(pieces, compute)
     } else {
       for piece in 0..<pieces { compute(piece) }
     }
+    if let x { accumulate(x, times: alpha, into: c, count: a.rows * b.columns) }
   }
 
   /// Enough that BLAS packing the right factor for each piece costs a few percent.

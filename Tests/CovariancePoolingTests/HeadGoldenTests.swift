@@ -36,6 +36,24 @@ private struct HeadGoldens: Decodable {
     #expect(largestError(gradient(golden, as: Double.self), golden.gradient) <= 1e-9 * scale)
   }
 
+  @Test(arguments: HeadGoldens.cases.filter { $0.kind.hasPrefix("ns") }, NewtonSchulz.Form.allCases)
+  private func `Each form of Newton–Schulz is the reference's in both precisions`(
+    _ golden: HeadGoldens.Case, _ form: NewtonSchulz.Form
+  ) {
+    func check<Scalar: RealScalar>(_ tolerance: Double, as _: Scalar.Type) {
+      let x = features(golden, as: Scalar.self)
+      let found = valueWithGradients(at: [x]) { probe(head(golden, $0[0], form)) }
+      for (got, want) in [
+        (head(golden, x, form).scalars, golden.vector), (found.gradients[0].scalars, golden.gradient),
+      ] {
+        #expect(largestError(got, want) <= tolerance * (want.map(abs).max() ?? 0))
+      }
+    }
+    check(2e-5, as: Float.self)
+    // The goldens have twelve digits.
+    check(1e-11, as: Double.self)
+  }
+
   private func gradient<Scalar: RealScalar>(_ golden: HeadGoldens.Case, as _: Scalar.Type) -> [Scalar] {
     valueWithGradients(at: [features(golden, as: Scalar.self)]) { probe(head(golden, $0[0])) }.gradients[0].scalars
   }
@@ -49,14 +67,20 @@ private struct HeadGoldens: Decodable {
     head(golden, features(golden, as: Scalar.self)).scalars
   }
 
-  private func head<Scalar: RealScalar>(_ golden: HeadGoldens.Case, _ x: Tensor<Scalar>) -> Tensor<Scalar> {
+  private func head<Scalar: RealScalar>(
+    _ golden: HeadGoldens.Case, _ x: Tensor<Scalar>, _ form: NewtonSchulz.Form? = nil
+  ) -> Tensor<Scalar> {
     let matrix: Tensor<Scalar>
     switch golden.kind {
     case "plain": matrix = Covariance().applied(to: x)
     case "eig0.5": matrix = CovarianceFunction(.power(0.5)).applied(to: x)
     default:
       let iterations = Int(golden.kind.dropFirst(2)) ?? 0
-      matrix = NewtonSchulz(iterations: iterations).applied(to: Covariance().applied(to: x))
+      guard let form else {
+        matrix = NewtonSchulz(iterations: iterations).applied(to: Covariance().applied(to: x))
+        break
+      }
+      matrix = CovarianceRoot(root: NewtonSchulz(iterations: iterations, form: form)).applied(to: x)
     }
     return UpperTriangle().applied(to: matrix)
   }

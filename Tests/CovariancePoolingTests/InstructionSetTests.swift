@@ -25,6 +25,22 @@ import Testing
     }
   }
 
+  @Test(arguments: 0...2, [(40, 31, 2), (33, 32, 1), (70, 49, 3), (20, 65, 1)])
+  func `The root and its gradient in Gram form`(_ level: Int, _ sizes: (d: Int, n: Int, batch: Int)) {
+    let shape: Shape = [sizes.batch, sizes.d, sizes.n]
+    let x = Tensor<Double>(shape, unit("x", count: shape.scalarCount).map(Double.init))
+    let single = Tensor<Float>(shape, x.scalars.map(Float.init))
+    for iterations in [1, 2, 5] {
+      let operation = CovarianceRoot(root: NewtonSchulz(iterations: iterations, form: .gram))
+      let want = valueWithGradients(at: [x]) { probe(operation.applied(to: $0[0])) }.gradients[0]
+      let got = withInstructions(ofLevel: level) {
+        (operation.forward([single]), valueWithGradients(at: [single]) { probe(operation.applied(to: $0[0])) })
+      }
+      #expect(relativeError(got.0, operation.applied(to: x)) <= 1e-6)
+      #expect(relativeError(got.1.gradients[0], want) <= 2e-6)
+    }
+  }
+
   @Test(arguments: [5, 8, 9, 12, 20, 40])
   func `Many iterations are as exact as few`(_ iterations: Int) {
     // Condition 10⁴: eigenvalues 10^(−4 i / 63), turned by a reflection.

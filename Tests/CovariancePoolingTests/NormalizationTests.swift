@@ -6,6 +6,7 @@ import Testing
 @Suite struct NormalizationTextTests {
   static let texts = [
     "none", "dropcov", "newton-schulz", "newton-schulz:iterations=7,scaling=frobenius", "newton-schulz:tolerance=0.001",
+    "newton-schulz:form=gram", "newton-schulz:iterations=3,form=direct,gradient=lyapunov",
     "newton-schulz:gradient=lyapunov", "power", "power:exponent=0.3,road=svd", "power:road=gram,solver=mrrr",
     "power:gradient=divided-differences", "log", "log:shift=0.01,road=full", "taylor", "taylor:degree=4", "pade",
     "pade:degree=3,gradient=iterative-lyapunov,steps=12,residual=0.01", "epn", "bcnn", "svpn", "scale", "layernorm",

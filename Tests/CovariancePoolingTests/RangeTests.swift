@@ -8,7 +8,10 @@ import Testing
 @Suite struct RangeTests {
   /// Every root that starts from features, each of which is homogeneous: root(c² Σ) = c root(Σ).
   static let roots = [
-    "newton-schulz", "newton-schulz:scaling=frobenius", "newton-schulz:iterations=12", "newton-schulz:tolerance=1e-2",
+    "newton-schulz:form=direct", "newton-schulz:scaling=frobenius,form=direct",
+    "newton-schulz:form=gram", "newton-schulz:scaling=frobenius,form=gram",
+    "newton-schulz:iterations=12,form=gram", "newton-schulz:tolerance=1e-2,form=gram", "newton-schulz:iterations=12",
+    "newton-schulz:tolerance=1e-2",
     "newton-schulz:gradient=lyapunov", "taylor", "pade", "power:road=full", "power:road=gram", "power:road=svd",
     "power:road=full,solver=mrrr",
   ]

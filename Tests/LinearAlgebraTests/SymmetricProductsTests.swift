@@ -60,4 +60,64 @@ import Testing
       check(n, 1e-14, over: pool, as: Double.self)
     }
   }
+
+  @Test(arguments: [(1, 1, 1), (5, 49, 17), (70, 33, 100), (64, 32, 96)], [false, true])
+  private func `Products of matrices of any shapes by their definitions`(
+    _ sizes: (depth: Int, rows: Int, columns: Int), _ isExact: Bool
+  ) {
+    func check<Scalar: RealScalar>(_ tolerance: Double, over pool: WorkerPool?, as _: Scalar.Type) {
+      let (depth, rows, columns) = sizes
+      let products = SymmetricProducts<Scalar>(size: rows, over: pool, isExact: isExact)
+      func random(_ name: String, _ rows: Int, _ columns: Int) -> [Scalar] {
+        unit(name, count: rows * columns).map { Scalar($0) }
+      }
+      func stored(_ x: [Scalar], _ rows: Int, _ columns: Int) -> [Scalar] {
+        var y = [Scalar](repeating: .nan, count: products.scalarCount(rows: rows, columns: columns))
+        products.load(x, rows: rows, columns: columns, into: &y)
+        return y
+      }
+      func unloadedTranspose(_ x: [Scalar], _ rows: Int, _ columns: Int) -> [Scalar] {
+        var y = [Scalar](repeating: .nan, count: rows * columns)
+        products.unloadTranspose(x, rows: rows, columns: columns, into: &y)
+        return y
+      }
+      func transpose<Element>(_ x: [Element], _ rows: Int, _ columns: Int) -> [Element] {
+        (0..<rows * columns).map { x[$0 % rows * columns + $0 / rows] }
+      }
+      let (a, b, x) = (random("a", depth, rows), random("b", depth, columns), random("x", rows, columns))
+      var c = [Scalar](repeating: .nan, count: products.scalarCount(rows: rows, columns: columns))
+      products.multiplyTranspose(
+        stored(a, depth, rows), stored(b, depth, columns), depth: depth, rows: rows, columns: columns, into: &c,
+        scale: -2, adding: 3, stored(x, rows, columns))
+      let want = (0..<rows * columns).map { at in
+        let (i, j) = (at / columns, at % columns)
+        return (0..<depth).reduce(3 * Double(x[at])) {
+          $0 - 2 * Double(a[$1 * rows + i]) * Double(b[$1 * columns + j])
+        }
+      }
+      #expect(
+        largestError(unloadedTranspose(c, rows, columns), transpose(want, rows, columns)) <= tolerance * Double(depth))
+
+      // aᵀ a, of which half is computed; and a, stored as the transpose of a transpose.
+      var square = [Scalar](repeating: .nan, count: products.scalarCount)
+      products.multiplyTranspose(
+        stored(a, depth, rows), stored(a, depth, rows), depth: depth, rows: rows, columns: rows, into: &square,
+        scale: 0.5, isSymmetric: true)
+      let half = (0..<rows * rows).map { at in
+        (0..<depth).reduce(0) { $0 + 0.5 * Double(a[$1 * rows + at / rows]) * Double(a[$1 * rows + at % rows]) }
+      }
+      #expect(largestError(unloadedTranspose(square, rows, rows), half) <= tolerance * Double(depth))
+      var inRows = [Scalar](repeating: .nan, count: rows * rows)
+      products.multiplyTransposeToRows(
+        stored(a, depth, rows), stored(a, depth, rows), depth: depth, columns: rows, into: &inRows)
+      #expect(largestError(inRows, half.map { 2 * $0 }) <= 2 * tolerance * Double(depth))
+      var again = [Scalar](repeating: .nan, count: products.scalarCount(rows: depth, columns: rows))
+      products.loadTranspose(transpose(a, depth, rows), rows: rows, columns: depth, into: &again)
+      #expect(again == stored(a, depth, rows))
+    }
+    for pool in [nil, WorkerPool.shared] {
+      check(2e-6, over: pool, as: Float.self)
+      check(1e-14, over: pool, as: Double.self)
+    }
+  }
 }

@@ -38,9 +38,9 @@ public struct CovarianceNormalization: Sendable {
 
   /// What `init(_:)` understands, in a few lines.
   public static let help = """
-    newton-schulz[:iterations=5,scaling=trace|frobenius,tolerance=T], power[:exponent=0.5], log[:shift=0.001], \
-    taylor[:degree=10], pade[:degree=5], epn, bcnn, svpn, scale, layernorm, dropcov, none. power and log take \
-    road=automatic|full|gram|svd and solver=divide-and-conquer|mrrr; square roots take \
+    newton-schulz[:iterations=5,scaling=trace|frobenius,tolerance=T,form=automatic|direct|gram], \
+    power[:exponent=0.5], log[:shift=0.001], taylor[:degree=10], pade[:degree=5], epn, bcnn, svpn, scale, layernorm, \
+    dropcov, none. power and log take road=automatic|full|gram|svd and solver=divide-and-conquer|mrrr; square roots take \
     gradient=own|divided-differences|lyapunov|iterative-lyapunov[,steps=8,residual=0.1]
     """
 

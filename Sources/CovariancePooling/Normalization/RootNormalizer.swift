@@ -48,7 +48,7 @@ extension NewtonSchulz: NamedRoot {
   public init(_ name: String, _ options: inout NormalizationOptions) throws(NormalizationError) {
     self.init(
       iterations: try options.integer("iterations", in: 1...100), scaling: try options.choice("scaling") ?? .trace,
-      tolerance: try options.number("tolerance"))
+      tolerance: try options.number("tolerance"), form: try options.choice("form") ?? .automatic)
   }
 
   public var textName: String { Self.names[0] }
@@ -58,6 +58,7 @@ extension NewtonSchulz: NamedRoot {
     list.add("iterations", iterations, unless: tolerance == nil ? 5 : 30)
     list.add("scaling", scaling.rawValue, unless: "trace")
     if let tolerance { list.add("tolerance", tolerance) }
+    list.add("form", form.rawValue, unless: "automatic")
     return list.pairs
   }
 }

@@ -32,9 +32,12 @@ package struct PackedKernels<Scalar>: @unchecked Sendable {
   package let linearPanel: (In, Int, In, In?, covpool_activation, Int, Int, Int, Out) -> Void
 
   // symmetric.h
-  let toPanels: (In, Int, Scalar, Out) -> Void
+  let toPanels: (In, Int, Int, Scalar, Out) -> Void
+  let toPanelsTransposed: (In, Int, Int, Out) -> Void
   let fromPanels: (In, Int, Scalar, Out) -> Void
-  let panelsMultiply: (Int, In, In, Scalar, Scalar, In?, Scalar, Int32, Int, Int, Out) -> Void
+  let fromPanelsTransposed: (In, Int, Int, Out) -> Void
+  let panelsMultiply: (Int, Int, Int, In, In, Scalar, Scalar, In?, Scalar, Int32, Int, Int, Out) -> Void
+  let panelsMultiplyToRows: (Int, Int, In, In, Int, Int, Out) -> Void
   let panelsMultiplySymmetrized: (Int, Scalar, In, Scalar, In, In, Int, Int, Out) -> Void
   let panelsCombine: (Int, Scalar, In, Scalar, In, Scalar, Out) -> Void
 }
@@ -47,7 +50,10 @@ extension PackedKernels<Float> {
     winogradColumns: covpool_winograd_columns, winogradRows: covpool_winograd_rows,
     winogradSum: covpool_winograd_sum, winogradWeightGradient: covpool_winograd_weight_gradient,
     linear: covpool_linear, packLinear: covpool_pack_linear, packImages: covpool_pack_images,
-    linearPanel: covpool_linear_panel, toPanels: covpool_to_panels, fromPanels: covpool_from_panels,
-    panelsMultiply: covpool_paneled_multiply, panelsMultiplySymmetrized: covpool_paneled_multiply_symmetrized,
+    linearPanel: covpool_linear_panel, toPanels: covpool_to_panels,
+    toPanelsTransposed: covpool_to_panels_transposed, fromPanels: covpool_from_panels,
+    fromPanelsTransposed: covpool_from_panels_transposed,
+    panelsMultiply: covpool_paneled_multiply, panelsMultiplyToRows: covpool_paneled_multiply_to_rows,
+    panelsMultiplySymmetrized: covpool_paneled_multiply_symmetrized,
     panelsCombine: covpool_paneled_combine)
 }
