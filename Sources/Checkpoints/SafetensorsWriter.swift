@@ -37,7 +37,7 @@ package func writeSafetensors<S: RealScalar>(
 }
 
 /// The header with its length before it, padded so that the numbers after it are aligned for every use.
-private func safetensorsHeader(
+func safetensorsHeader(
   _ tensors: [(name: String, shape: Shape)], metadata: [String: String], type: ElementType, path: String
 ) throws -> [UInt8] {
   let typeName =

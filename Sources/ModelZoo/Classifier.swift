@@ -80,10 +80,7 @@ public final class Classifier: Sendable {
   /// The likeliest classes of an image.
   /// - Throws: where the network has no finite result for it.
   public func classify(_ image: Image, top count: Int = 5) throws(NumericalFailure) -> [Prediction] {
-    let input = Tensor<Float>(Shape([1] + plan.inputShape.dimensions)) {
-      transform(image, into: $0)
-    }
-    let probabilities = try self(input).softmax()
+    let probabilities = try self(transform.tensor(image)).softmax()
     return probabilities.withUnsafeScalars { scores in
       topK(scores, count).map {
         Prediction(index: $0.index, name: name($0.index), probability: $0.value)

@@ -28,6 +28,8 @@ public struct Evaluation {
   public struct Summary: Sendable {
     /// Accuracy and loss.
     public var metrics: ClassificationMetrics
+    /// Which classes were taken for which.
+    public var confusions: ConfusionTable
     /// Images that could not be read, with the reason.
     public var failures: [(path: String, reason: String)]
     /// Images classified.
@@ -42,11 +44,13 @@ public struct Evaluation {
   public var batchSize: Int
   /// Threads that decode, beside those of the network.
   public var decoders: Int
+  /// Whether an image's logits are the mean of its own and those of its mirror image.
+  public var averagesMirrors: Bool
 
   /// A pass with batches of this size.
-  public init(batchSize: Int = 16, decoders: Int? = nil) {
+  public init(batchSize: Int = 16, decoders: Int? = nil, averagesMirrors: Bool = false) {
     precondition(batchSize > 0, "a batch holds at least one image, not \(batchSize)")
-    self.batchSize = batchSize
+    (self.batchSize, self.averagesMirrors) = (batchSize, averagesMirrors)
     self.decoders = decoders ?? max(1, WorkerPool.shared.width)
   }
 
@@ -73,7 +77,9 @@ public struct Evaluation {
     let loader = DataLoader(
       dataset: data, transform: classifier.transform, batchSize: batchSize, indices: Array(0..<total),
       workers: decoders, prefetch: prefetch)
-    var summary = Summary(metrics: ClassificationMetrics(), failures: [], images: 0, seconds: 0)
+    var summary = Summary(
+      metrics: ClassificationMetrics(), confusions: ConfusionTable(classes: classifier.configuration.classes),
+      failures: [], images: 0, seconds: 0)
     while let batch = loader.next() {
       if let error = shouldStop(batch.failures) { throw error }
       if isCancelled() {
@@ -85,13 +91,16 @@ public struct Evaluation {
       if !batch.indices.isEmpty {
         let logits: Tensor<Float>
         do {
-          logits = try classifier(batch.images)
+          logits = try self.logits(classifier, batch.images)
         } catch {
           throw EvaluationError(path: data.path(batch.indices[error.sample]), failure: error)
         }
         let probabilities = onImage.map { _ in logits.softmax() }
         for (row, index) in batch.indices.enumerated() {
-          logits.withRow(row) { summary.metrics.add($0, label: batch.labels[row]) }
+          logits.withRow(row) {
+            summary.metrics.add($0, label: batch.labels[row])
+            summary.confusions.add($0, label: batch.labels[row])
+          }
           guard let onImage, let probabilities else { continue }
           let top = probabilities.withRow(row) {
             topK($0, 5).map { (index: $0.index, probability: $0.value) }
@@ -106,6 +115,32 @@ public struct Evaluation {
           seconds: summary.seconds))
     }
     return summary
+  }
+}
+
+extension Evaluation {
+  private func logits(
+    _ classifier: Classifier, _ images: Tensor<Float>
+  ) throws(NumericalFailure) -> Tensor<Float> {
+    let logits = try classifier(images)
+    guard averagesMirrors else { return logits }
+    var sum = try logits + classifier(images.mirrored())
+    sum.scale(by: 0.5)
+    return sum
+  }
+}
+
+extension Tensor {
+  /// Images `[B, C, H, W]` with left and right exchanged.
+  package func mirrored() -> Tensor {
+    let width = shape[rank - 1]
+    return withUnsafeScalars { source in
+      Tensor(shape) { target in
+        for row in stride(from: 0, to: source.count, by: width) {
+          for x in 0..<width { target[row + x] = source[row + width - 1 - x] }
+        }
+      }
+    }
   }
 }
 

@@ -73,6 +73,8 @@ extension CovarianceHead {
 public enum ZooError: Error, CustomStringConvertible, Sendable {
   /// No network has this name; some come close.
   case unknownModel(String, [String])
+  /// A network pools by no covariance.
+  case noCovariance(String)
   /// A checkpoint is that of no network of the zoo.
   case unrecognized(String)
   /// The weights that come with the package are in none of these directories.
@@ -83,6 +85,7 @@ public enum ZooError: Error, CustomStringConvertible, Sendable {
     case .unknownModel(let name, let close):
       "unknown model '\(name)'" + (close.isEmpty ? "" : "; did you mean \(close.joined(separator: ", "))?")
         + " (zoo-eval --list shows all)"
+    case .noCovariance(let name): "\(name) has no covariance head"
     case .unrecognized(let path): "\(path): does not say which network it is, and looks like none of the zoo's"
     case .boxNotFound(let name, let places):
       "the weights of \(name) that come with this package are not found: looked for \(places.joined(separator: ", "))"

@@ -14,6 +14,35 @@ public func topK(_ scores: UnsafeBufferPointer<Float>, _ count: Int) -> [(index:
 
 private func isBetter(_ a: Float, than b: Float) -> Bool { a > b || (b.isNaN && !a.isNaN) }
 
+/// How often images of each class were taken for which.
+public struct ConfusionTable: Sendable, Equatable {
+  /// Classes.
+  public let classes: Int
+  private var counts: [Int]
+
+  /// Nothing yet.
+  public init(classes: Int) { (self.classes, counts) = (classes, [Int](repeating: 0, count: classes * classes)) }
+
+  /// Counts one image by its logits; one without a label does not count, nor one of NaN alone.
+  /// - Precondition: the label is one of the classes.
+  public mutating func add(_ logits: UnsafeBufferPointer<Float>, label: Int?) {
+    guard let label, let best = topK(logits, 1).first, !best.value.isNaN else { return }
+    counts[label * classes + best.index] += 1
+  }
+
+  /// Images of class `label` that were taken for class `prediction`.
+  public subscript(label: Int, prediction: Int) -> Int { counts[label * classes + prediction] }
+
+  /// Images of a class.
+  public func images(_ label: Int) -> Int { counts[label * classes..<(label + 1) * classes].reduce(0, +) }
+
+  /// The share of a class that was recognised, in percent; `nil` where there are no images of it.
+  public func accuracy(_ label: Int) -> Double? {
+    let all = images(label)
+    return all == 0 ? nil : 100 * Double(self[label, label]) / Double(all)
+  }
+}
+
 /// Accuracy and loss over images.
 public struct ClassificationMetrics: Sendable, Equatable {
   /// Images with a label.

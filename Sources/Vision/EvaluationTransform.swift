@@ -17,14 +17,19 @@ public struct EvaluationTransform: Sendable, Hashable, Codable {
   public var resize: Resize
   /// Side of the centre square that is cut out; `nil` for the whole image.
   public var crop: Int?
+  /// How pixels between pixels are found.
+  public var interpolation: Interpolation
   /// Mean of each channel that is taken away, in the units of pixels from 0 to 1.
   public var mean: [Float]
   /// Deviation of each channel that is divided by.
   public var deviation: [Float]
 
   /// A transform for as many channels as `mean` has: 3 for RGB, 1 for grey.
-  public init(resize: Resize, crop: Int?, mean: [Float], deviation: [Float]) {
-    (self.resize, self.crop, self.mean, self.deviation) = (resize, crop, mean, deviation)
+  public init(
+    resize: Resize, crop: Int?, interpolation: Interpolation = .bilinear, mean: [Float], deviation: [Float]
+  ) {
+    (self.resize, self.crop, self.interpolation) = (resize, crop, interpolation)
+    (self.mean, self.deviation) = (mean, deviation)
     check(
       isUsable,
       "expected means and deviations of 1 or 3 channels, and a crop where one side is resized; found \(self)")
@@ -92,13 +97,14 @@ public struct EvaluationTransform: Sendable, Hashable, Codable {
     guard let crop else {
       return resample(
         source, channels: channels, width: image.width, height: image.height, to: size, columns: 0..<width,
-        rows: 0..<height)
+        rows: 0..<height, by: interpolation)
     }
     let (left, top) = (centerOffset(size.width, crop), centerOffset(size.height, crop))
     let columns = max(0, left)..<min(size.width, left + crop)
     let rows = max(0, top)..<min(size.height, top + crop)
     let part = resample(
-      source, channels: channels, width: image.width, height: image.height, to: size, columns: columns, rows: rows)
+      source, channels: channels, width: image.width, height: image.height, to: size, columns: columns, rows: rows,
+      by: interpolation)
     guard columns.count < crop || rows.count < crop else { return part }
     // Smaller than the crop: black around it, as torchvision pads.
     var padded = [UInt8](repeating: 0, count: crop * crop * channels)

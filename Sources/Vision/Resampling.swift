@@ -1,5 +1,27 @@
-/// One axis of Pillow's antialiased bilinear filter: for each output position the first input and the weights, as
-/// integers of 22 fractional bits.
+/// How pixels between pixels are found, as Pillow does it: with a wider filter where the image shrinks.
+public enum Interpolation: String, Sendable, Hashable, Codable, CaseIterable {
+  /// A triangle of two pixels.
+  case bilinear
+  /// Keys's cubic with a = −½, of four pixels.
+  case bicubic
+
+  /// Pixels to either side that count.
+  fileprivate var support: Double { self == .bilinear ? 1 : 2 }
+
+  /// The weight of a pixel at this distance.
+  fileprivate func weight(_ distance: Double) -> Double {
+    let x = abs(distance)
+    switch self {
+    case .bilinear: return max(0, 1 - x)
+    case .bicubic:
+      if x < 1 { return (1.5 * x - 2.5) * x * x + 1 }
+      return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0
+    }
+  }
+}
+
+/// One axis of Pillow's antialiased filters: for each output position the first input and the weights, as integers of 22
+/// fractional bits.
 private struct Taps {
   private static let fractionBits = 22
 
@@ -12,23 +34,24 @@ private struct Taps {
   /// Most inputs of any output.
   let longest: Int
 
-  init(from inputs: Int, to outputs: Int, positions: Range<Int>) {
+  init(from inputs: Int, to outputs: Int, positions: Range<Int>, by interpolation: Interpolation) {
     let scale = Double(inputs) / Double(outputs)
-    // A triangle as wide as the shrinking asks for; never narrower than one pixel.
+    // A filter as wide as the shrinking asks for; never narrower than its own support.
     let filterScale = max(scale, 1)
-    longest = Int(filterScale.rounded(.up)) * 2 + 1
+    let support = filterScale * interpolation.support
+    longest = Int(support.rounded(.up)) * 2 + 1
     for position in positions {
       let center = (Double(position) + 0.5) * scale
-      let low = max(0, Int(center - filterScale + 0.5))
-      let high = min(inputs, Int(center + filterScale + 0.5))
+      let low = max(0, Int(center - support + 0.5))
+      let high = min(inputs, Int(center + support + 0.5))
       var values = (low..<max(low, high)).map { input in
-        max(0, 1 - abs((Double(input) - center + 0.5) * (1 / filterScale)))
+        interpolation.weight((Double(input) - center + 0.5) * (1 / filterScale))
       }
       let sum = values.reduce(0, +)
       if sum != 0 { values = values.map { $0 / sum } }
       first.append(low)
       count.append(values.count)
-      weights += values.map { Int32(0.5 + $0 * Double(1 << Self.fractionBits)) }
+      weights += values.map { Int32(($0 < 0 ? -0.5 : 0.5) + $0 * Double(1 << Self.fractionBits)) }
       weights += [Int32](repeating: 0, count: longest - values.count)
     }
   }
@@ -92,16 +115,16 @@ private struct Part {
 
 /// Resizes an image with interleaved channels and returns the part of the result in `columns` and `rows`.
 ///
-/// Pillow's `resize` with `BILINEAR`, to the bit: one axis, rounded to bytes, then the other; an axis that keeps its size
+/// Pillow's `resize` with `BILINEAR` or `BICUBIC`, to the bit: one axis, rounded to bytes, then the other; an axis that keeps its size
 /// is left alone. Rows come first unless the height shrinks by more than twice what the width does, which is when
 /// Pillow 13 and later turn the order round (earlier versions never do). Only what the part needs is computed.
 func resample(
   _ pixels: [UInt8], channels: Int, width: Int, height: Int, to size: (width: Int, height: Int), columns: Range<Int>,
-  rows: Range<Int>
+  rows: Range<Int>, by interpolation: Interpolation = .bilinear
 ) -> [UInt8] {
   guard width > 0, height > 0, !columns.isEmpty, !rows.isEmpty else { return [] }
-  let horizontal = size.width == width ? nil : Taps(from: width, to: size.width, positions: columns)
-  let vertical = size.height == height ? nil : Taps(from: height, to: size.height, positions: rows)
+  let horizontal = size.width == width ? nil : Taps(from: width, to: size.width, positions: columns, by: interpolation)
+  let vertical = size.height == height ? nil : Taps(from: height, to: size.height, positions: rows, by: interpolation)
   var part = cut(
     pixels, channels: channels, width: width, columns: horizontal?.inputs ?? columns, rows: vertical?.inputs ?? rows)
   let isVerticalFirst = height - size.height > max(0, 2 * (width - size.width))

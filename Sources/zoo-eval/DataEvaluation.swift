@@ -30,7 +30,7 @@ struct DataEvaluation {
     StopSignal.listen()
     var rows = PredictionsFile(classNames: classifier.classNames)
     var progress = ProgressLine(total: data.count)
-    let evaluation = Evaluation(batchSize: options.batchSize)
+    let evaluation = Evaluation(batchSize: options.batchSize, averagesMirrors: options.flip)
     let summary = try evaluation(
       classifier, on: data,
       onProgress: { update in
@@ -55,6 +55,9 @@ struct DataEvaluation {
     let doubt = doubt(about: data)
     if let doubt { try report.line(doubt) }
     if let path = options.predictions { try rows.write(to: path) }
+    if let path = options.confusion {
+      try ConfusionFile(table: summary.confusions, classNames: classifier.classNames).write(to: path)
+    }
     if let path = options.resultsPath {
       var results = results(summary)
       results.labels = doubt ?? data.labelKind.rawValue

@@ -13,9 +13,9 @@ struct OutputFiles {
     func named(_ option: String, _ path: String?) -> [(option: String, path: String)] {
       path.map { [(option, $0)] } ?? []
     }
-    outputs = (named("--predictions", options.predictions) + named("--results", options.results)).filter {
-      $0.path != "-"
-    }
+    outputs =
+      (named("--predictions", options.predictions) + named("--results", options.results)
+      + named("--features", options.features) + named("--confusion", options.confusion)).filter { $0.path != "-" }
     inputs =
       named("--checkpoint", options.checkpoint) + named("--labels", options.labels)
       + options.images.map { ("an image", $0) }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Checkpoints
 import Console
 import Files
 import Foundation
@@ -17,6 +18,9 @@ struct ZooEval: ParsableCommand {
 
       The five likeliest classes of single images:
         zoo-eval resnet50-fastmpn --checkpoint fastmpn50.pth.tar cat.jpg dog.png
+
+      What a network makes of images, for another program:
+        zoo-eval resnet50-fastmpn --checkpoint fastmpn50.pth.tar --data DIR --features features.npy
 
       A network that zoo-train made, whose file says what it is; the result for another program:
         zoo-eval --checkpoint runs/resnet20/best.safetensors --data DIR --json
@@ -72,15 +76,7 @@ struct ZooEval: ParsableCommand {
   @Option(help: ArgumentHelp("Use so many images of the data, the first ones of each class.", valueName: "n"))
   var limit: Int?
 
-  @Option(
-    help: ArgumentHelp("Newton–Schulz iterations, in place of the network's own.", valueName: "n"))
-  var iterations: Int?
-
-  @Option(
-    help: ArgumentHelp(
-      "What to make of the covariance, in place of the network's own.", discussion: CovarianceNormalization.help,
-      valueName: "name"), transform: CovarianceNormalization.init(_:))
-  var normalization: CovarianceNormalization?
+  @OptionGroup var network: NetworkOptions
 
   @Option(
     help: ArgumentHelp(
@@ -98,6 +94,27 @@ struct ZooEval: ParsableCommand {
 
   @Flag(help: "Write the result as JSON to standard output, and nothing else there: --results -.")
   var json = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Write the vector that the classifier sees, or another layer, for each image: a row each, NaN for images that cannot be read.",
+      valueName: "file.npy|.safetensors"), completion: .file())
+  var features: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "What --features writes: representation, reduced (the maps whose covariance is taken) or maps (the last ones).",
+      valueName: "name"))
+  var layer: FeatureExtractor.Layer?
+
+  @Option(
+    help: ArgumentHelp(
+      "Write a row for each class: its accuracy, and how many of its images were taken for which class.",
+      valueName: "file.csv"), completion: .file())
+  var confusion: String?
+
+  @Flag(help: "Classify each image and its mirror image, by the mean of their logits.")
+  var flip = false
 
   @Flag(help: "Stop at the first image that cannot be read.")
   var strict = false
@@ -143,7 +160,7 @@ struct ZooEval: ParsableCommand {
       throw ValidationError("name a model, for example resnet50-fastmpn, or use --list")
     }
     for (name, value, most) in [
-      ("--batch-size", requestedBatchSize, 4096), ("--threads", threads, Int.max), ("--iterations", iterations, 100),
+      ("--batch-size", requestedBatchSize, 4096), ("--threads", threads, Int.max),
       ("--limit", limit, Int.max),
     ] {
       guard let value else { continue }
@@ -163,6 +180,19 @@ struct ZooEval: ParsableCommand {
     for (isGiven, name) in [
       (labels != nil, "--labels"), (limit != nil, "--limit"), (sortsLabels, "--sorted-labels"),
     ] where isGiven && data == nil {
+      throw ValidationError("\(name) needs --data")
+    }
+    if let features {
+      guard RowFile.Format(path: features) != nil else {
+        throw ValidationError("--features must end in .npy or .safetensors: \(features)")
+      }
+      guard !explain, predictions == nil, resultsPath == nil, confusion == nil, !flip else {
+        throw ValidationError(
+          "--features writes no results: --explain, --predictions, --results, --json, --confusion and --flip do not apply")
+      }
+    }
+    guard layer == nil || features != nil else { throw ValidationError("--layer is for --features") }
+    for (isGiven, name) in [(confusion != nil, "--confusion"), (flip, "--flip")] where isGiven && data == nil {
       throw ValidationError("\(name) needs --data")
     }
     guard !usesRandomWeights || checkpoint == nil else {
@@ -220,9 +250,10 @@ struct ZooEval: ParsableCommand {
     Output.checkBuild()
     if let warning = BLASInfo.current.warning { Output.warn(warning) }
     try OutputFiles(self).check()
+    if let features { return try FeatureExtraction(options: self, model: model).run(features) }
     let classifier = try Classifier(
       model, checkpoint: checkpoint, randomSeed: checkpoint == nil ? 0 : nil, algorithm: algorithm
-    ) { try override(&$0, model) }
+    ) { try network.override(&$0, model) }
     let report = Report(self)
     if box != nil { try sayBox(report) }
     for warning in classifier.report?.warnings ?? [] { Output.warn(warning) }
@@ -238,24 +269,6 @@ struct ZooEval: ParsableCommand {
     }
   }
 
-  /// What the command line says of the network in place of its own.
-  private func override(_ configuration: inout NetworkConfiguration, _ model: String) throws {
-    if let normalization {
-      guard configuration.covariance != nil else {
-        throw UsageError("--normalization is for networks with a covariance head; \(model) has none")
-      }
-      configuration.covariance?.normalization = normalization
-    }
-    if let iterations {
-      guard let normalizer = configuration.normalization?.normalizer as? RootNormalizer<NewtonSchulz> else {
-        throw UsageError("--iterations is for Fast-MPN networks; \(model) has no Newton–Schulz iterations")
-      }
-      var root = normalizer.root
-      root.iterations = iterations
-      configuration.covariance?.normalization = .newtonSchulz(root, gradient: normalizer.gradient)
-    }
-  }
-
   private func sayBox(_ report: Report) throws {
     try report.line("weights: the network in the box, trained on Fashion-MNIST")
     if data == nil, images.isEmpty, !explain {
@@ -266,6 +279,7 @@ struct ZooEval: ParsableCommand {
 }
 
 extension ConvolutionAlgorithm: ExpressibleByArgument {}
+extension FeatureExtractor.Layer: ExpressibleByArgument {}
 
 /// Lines for a person: on standard output, unless that belongs to a program.
 final class Report {

@@ -10,7 +10,7 @@ extension NetworkConfiguration {
     var metadata = [
       "model": name, "flavour": flavour.rawValue, "classes": "\(classes)", "input_channels": "\(inputChannels)",
       "input_size": "\(imageSize)", "mean": list(input.mean), "std": list(input.deviation),
-      "resize": input.resize.description,
+      "resize": input.resize.description, "interpolation": input.interpolation.rawValue,
     ]
     metadata["crop"] = input.crop.map { "\($0)" }
     metadata["d"] = covariance.map { "\($0.dimension)" }
@@ -30,6 +30,7 @@ extension EvaluationTransform {
     }
     mean = list("mean") { _ in true } ?? mean
     deviation = list("std") { $0 > 0 } ?? deviation
+    interpolation = metadata["interpolation"].flatMap(Interpolation.init) ?? interpolation
     let sizes = 1...4096
     guard let resize = metadata["resize"].flatMap(Resize.init), resize.isWithin(sizes) else { return }
     let crop = metadata["crop"].flatMap { Int($0) }
