@@ -66,8 +66,8 @@ static ptrdiff_t reach_of_row(const covpool_window *w, ptrdiff_t lanes) {
   return greatest(w->width, round_up(w->out_width, lanes) * w->stride + 2 - w->pad_left);
 }
 
-/// Whether two planes fit into a vector: then the first's taps may read numbers of the second only where those are masked,
-/// in columns beyond its row.
+/// Whether two planes fit into a vector: then the first's taps may read numbers of the second only where those are
+/// masked, in columns beyond its row.
 static int is_paired(const covpool_window *w) {
   ptrdiff_t half = vector_width / 2;
   if (w->stride == 2) return w->out_width < half;
@@ -180,8 +180,8 @@ INLINE vector spread_planes(float a, float b) {
 /// What the three taps of an input row read for the outputs from column x on, 0 for what is not of the row.
 INLINE void load_taps(int planes, int stride, int is_masked, const float *a, const float *b, ptrdiff_t x,
                       const int32_t *masks, vector *taps) {
-  // A load of a whole line that begins elsewhere touches two. So with vectors as long as a line, or planes that share one,
-  // each number is loaded once and moves within registers.
+  // A load as long as a cache line that does not begin with one touches two. So with such vectors, or planes that share
+  // one, each number is loaded once and moves within registers.
   if (planes == 2) {
     vector v = stride == 1 ? load_planes(2, a, b) : *(const vector *)a, other = v;
     if (stride == 2) {
