@@ -31,9 +31,9 @@ struct SignedRoot: TensorOperation {
 
 /// A classifier on covariances whose elements go through that operation.
 struct SignedRootNetwork<Scalar: RealScalar>: Module {
-  var convolution = Conv2d<Scalar>(1, 8, kernel: 3)
+  var convolution = Conv2d<Scalar>(inputChannels: 1, outputChannels: 8, kernelSize: 3)
   var norm = BatchNorm2d<Scalar>(8)
-  var classifier = Linear<Scalar>(36, 2)
+  var classifier = Linear<Scalar>(inputs: 36, outputs: 2)
 
   mutating func visitTensors(_ visit: ModuleVisitor<Scalar>) {
     visit("convolution", &convolution)

@@ -19,7 +19,7 @@ public struct CovariancePool<Scalar: RealScalar>: Module {
     channels: Int, dimension: Int, normalization: CovarianceNormalization, eps: Double = 1e-5,
     activation: Activation = .relu, names: (reduction: String, norm: String) = ("layer_reduce", "layer_reduce_bn")
   ) {
-    reduction = Conv2d(channels, dimension, kernel: 1)
+    reduction = Conv2d(inputChannels: channels, outputChannels: dimension, kernelSize: 1)
     reductionNorm = BatchNorm2d(dimension, eps: eps)
     (self.activation, self.normalization, self.names) = (activation, normalization, names)
     parameters = normalization.normalizer.parameters(dimension: dimension).map { .uninitialized($0.shape) }

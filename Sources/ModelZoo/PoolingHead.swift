@@ -29,7 +29,7 @@ public struct PoolingHead<Scalar: RealScalar>: Module {
     }
     self.dropout = dropout > 0 ? Dropout(p: dropout) : nil
     let size = configuration.covariance?.representationSize ?? channels
-    (classifier, classifierName) = (Linear(size, configuration.classes), names.classifier)
+    (classifier, classifierName) = (Linear(inputs: size, outputs: configuration.classes), names.classifier)
   }
 
   public mutating func visitTensors(_ visit: ModuleVisitor<Scalar>) {

@@ -25,13 +25,6 @@ public struct Conv2d<Scalar: RealScalar>: Module {
       groups: groups)
   }
 
-  /// A layer from `[B, inputChannels, H, W]` to `[B, outputChannels, H′, W′]` with square kernels.
-  public init(_ inputChannels: Int, _ outputChannels: Int, kernel: Int, stride: Int = 1, padding: Padding? = nil) {
-    self.init(
-      inputChannels: inputChannels, outputChannels: outputChannels, kernelSize: kernel, stride: stride,
-      padding: padding)
-  }
-
   public mutating func visitTensors(_ visit: ModuleVisitor<Scalar>) {
     visit("weight", &weight, initially: initializer)
     // PyTorch's default: 1/√(fan in).
@@ -127,9 +120,6 @@ public struct Linear<Scalar: RealScalar>: Module {
     weight = .uninitialized([outputs, inputs])
     bias = hasBias ? .uninitialized([outputs]) : nil
   }
-
-  /// A layer with `inputs` features, `outputs` results and a bias.
-  public init(_ inputs: Int, _ outputs: Int) { self.init(inputs: inputs, outputs: outputs) }
 
   public mutating func visitTensors(_ visit: ModuleVisitor<Scalar>) {
     let bound = 1 / Double(max(weight.shape[1], 1)).squareRoot()

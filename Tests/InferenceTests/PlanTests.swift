@@ -7,12 +7,12 @@ import Testing
 private struct Block: Module {
   typealias Scalar = Float
   enum Variant: CaseIterable { case identity, projection, sharedConvolution, normTwice, additionOfInput }
-  var conv1 = Conv2d<Float>(3, 4, kernel: 3)
+  var conv1 = Conv2d<Float>(inputChannels: 3, outputChannels: 4, kernelSize: 3)
   var bn1 = BatchNorm2d<Float>(4)
-  var conv2 = Conv2d<Float>(4, 4, kernel: 3)
+  var conv2 = Conv2d<Float>(inputChannels: 4, outputChannels: 4, kernelSize: 3)
   var bn2 = BatchNorm2d<Float>(4)
-  var projection = Conv2d<Float>(4, 4, kernel: 1)
-  var conv3 = Conv2d<Float>(4, 3, kernel: 1)
+  var projection = Conv2d<Float>(inputChannels: 4, outputChannels: 4, kernelSize: 1)
+  var conv3 = Conv2d<Float>(inputChannels: 4, outputChannels: 3, kernelSize: 1)
   var variant: Variant
 
   init(_ variant: Variant) { self.variant = variant }

@@ -15,7 +15,10 @@ private struct Attention: Module {
 
 private struct Pair: Module {
   typealias Scalar = Double
-  var blocks = [Conv2d<Double>(2, 3, kernel: 3), Conv2d<Double>(3, 3, kernel: 1)]
+  var blocks = [
+    Conv2d<Double>(inputChannels: 2, outputChannels: 3, kernelSize: 3),
+    Conv2d<Double>(inputChannels: 3, outputChannels: 3, kernelSize: 1),
+  ]
   var norm: BatchNorm2d<Double>? = BatchNorm2d(3)
   var attention: Attention? = Attention()
   var absent: Linear<Double>?
@@ -47,7 +50,7 @@ private struct Pair: Module {
   }
 
   @Test func `A new network has He's deviations and neutral norms`() {
-    var layer = Conv2d<Double>(64, 64, kernel: 3)
+    var layer = Conv2d<Double>(inputChannels: 64, outputChannels: 64, kernelSize: 3)
     layer.initialize(seed: 1)
     let values = layer.weight.scalars
     let variance = values.reduce(0) { $0 + $1 * $1 } / Double(values.count)

@@ -4,7 +4,7 @@ import Testing
 
 /// One weight and one bias.
 private struct Line: Module {
-  var layer = Linear<Double>(1, 1)
+  var layer = Linear<Double>(inputs: 1, outputs: 1)
 
   init(weight: Double, bias: Double) {
     layer.weight = Tensor([1, 1], [weight])

@@ -10,18 +10,24 @@ typedef float half_vector __attribute__((vector_size(VECTOR_BYTES / 2), aligned(
 #define ALL_LANES 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 #define EVEN_LANES 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
 #define ODD_LANES 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define AFTER_ONE 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
+#define AFTER_TWO 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17
 #define LOW_LANES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define HIGH_LANES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #elif VECTOR_BYTES == 32
 #define ALL_LANES 0, 1, 2, 3, 4, 5, 6, 7
 #define EVEN_LANES 0, 2, 4, 6, 8, 10, 12, 14
 #define ODD_LANES 1, 3, 5, 7, 9, 11, 13, 15
+#define AFTER_ONE 1, 2, 3, 4, 5, 6, 7, 8
+#define AFTER_TWO 2, 3, 4, 5, 6, 7, 8, 9
 #define LOW_LANES 0, 8, 1, 9, 2, 10, 3, 11
 #define HIGH_LANES 4, 12, 5, 13, 6, 14, 7, 15
 #else
 #define ALL_LANES 0, 1, 2, 3
 #define EVEN_LANES 0, 2, 4, 6
 #define ODD_LANES 1, 3, 5, 7
+#define AFTER_ONE 1, 2, 3, 4
+#define AFTER_TWO 2, 3, 4, 5
 #define LOW_LANES 0, 4, 1, 5
 #define HIGH_LANES 2, 6, 3, 7
 #endif
@@ -60,11 +66,19 @@ static ptrdiff_t reach_of_row(const covpool_window *w, ptrdiff_t lanes) {
   return greatest(w->width, round_up(w->out_width, lanes) * w->stride + 2 - w->pad_left);
 }
 
+/// Whether two planes fit into a vector: then the first's taps may read numbers of the second only where those are
+/// masked, in columns beyond its row.
+static int is_paired(const covpool_window *w) {
+  ptrdiff_t half = vector_width / 2;
+  if (w->stride == 2) return w->out_width < half;
+  return w->out_width + 2 <= half || (w->out_width < half && w->out_width + 1 - w->pad_left >= w->width);
+}
+
 /// Lays out scratch for planes [first, last) of such a size from `all` on.
 /// Returns what is left of it.
 static float *prepare(strip *s, const covpool_window *w, const float *all, ptrdiff_t first, ptrdiff_t last,
                       float *scratch) {
-  *s = (strip){.window = w, .planes = w->out_width <= vector_width / 2 ? 2 : 1, .size = w->height * w->width};
+  *s = (strip){.window = w, .planes = is_paired(w) ? 2 : 1, .size = w->height * w->width};
   s->all = all;
   s->begin = all + first * s->size;
   s->end = all + last * s->size;
@@ -166,14 +180,37 @@ INLINE vector spread_planes(float a, float b) {
 /// What the three taps of an input row read for the outputs from column x on, 0 for what is not of the row.
 INLINE void load_taps(int planes, int stride, int is_masked, const float *a, const float *b, ptrdiff_t x,
                       const int32_t *masks, vector *taps) {
-  if (stride == 1) {
-    UNROLL_FOR (kx, 3) taps[kx] = load_planes(planes, a + x + kx, b + kx);
+  // A load as long as a cache line that does not begin with one touches two. So with such vectors, or planes that share
+  // one, each number is loaded once and moves within registers.
+  if (planes == 2) {
+    vector v = stride == 1 ? load_planes(2, a, b) : *(const vector *)a, other = v;
+    if (stride == 2) {
+      other = *(const vector *)b;
+      taps[1] = __builtin_shufflevector(v, other, ODD_LANES);
+      v = __builtin_shufflevector(v, other, EVEN_LANES);
+    } else {
+      taps[1] = __builtin_shufflevector(v, v, AFTER_ONE);
+    }
+    taps[0] = v;
+    taps[2] = stride == 1 ? __builtin_shufflevector(v, v, AFTER_TWO) : __builtin_shufflevector(v, v, AFTER_ONE);
+  } else if (vector_width == 16) {
+    vector v = *(const vector *)(a + stride * x), next;
+    if (stride == 1) {
+      memcpy(&next, a + x + vector_width, 2 * sizeof(float));
+      taps[0] = v;
+      taps[1] = __builtin_shufflevector(v, next, AFTER_ONE);
+      taps[2] = __builtin_shufflevector(v, next, AFTER_TWO);
+    } else {
+      next = *(const vector *)(a + 2 * x + vector_width);
+      taps[0] = __builtin_shufflevector(v, next, EVEN_LANES);
+      taps[1] = __builtin_shufflevector(v, next, ODD_LANES);
+      taps[2] = __builtin_shufflevector(taps[0], a[2 * x + 2 * vector_width] - (vector){0}, AFTER_ONE);
+    }
+  } else if (stride == 1) {
+    UNROLL_FOR (kx, 3) taps[kx] = *(const vector *)(a + x + kx);
   } else {
     vector v[4];
-    UNROLL_FOR (part, 2)
-      UNROLL_FOR (side, 2)
-        v[2 * part + side] =
-            *(const vector *)(planes == 2 && side ? b + 2 * part : a + 2 * x + 2 * part + side * vector_width);
+    UNROLL_FOR (i, 4) v[i] = *(const vector *)(a + 2 * x + i / 2 * 2 + i % 2 * vector_width);
     taps[0] = __builtin_shufflevector(v[0], v[1], EVEN_LANES);
     taps[1] = __builtin_shufflevector(v[0], v[1], ODD_LANES);
     taps[2] = __builtin_shufflevector(v[2], v[3], EVEN_LANES);
@@ -244,13 +281,15 @@ static void convolve_planes(const covpool_window *w, const float *x, const float
   float *rest = prepare(&s, w, x, first, last, scratch);
   find_masks(&s, 3, 1, (int32_t *)rest);
   s.activation = activation;
-  ptrdiff_t pixels = w->out_height * w->out_width;
+  ptrdiff_t pixels = w->out_height * w->out_width, next = first % w->channels;
   for (ptrdiff_t plane = first; plane < last; plane += s.planes) {
     const float *weights[2];
     float bias[2];
+    ptrdiff_t channel = next;
     for (int i = 0; i < s.planes; i++) {
       // The last of an odd number of planes is its own neighbour.
-      ptrdiff_t at = least(plane + i, last - 1), channel = at % w->channels;
+      ptrdiff_t at = least(plane + i, last - 1);
+      if (at > plane) channel = channel + 1 < w->channels ? channel + 1 : 0;
       s.x[i] = reachable(&s, i, at);
       s.y[i] = y + at * pixels;
       s.residual[i] = residual ? residual + at * pixels : 0;
@@ -261,6 +300,7 @@ static void convolve_planes(const covpool_window *w, const float *x, const float
       int from = flipped ? 8 - tap : tap;
       *(vector *)(s.weights + tap * vector_width) = spread_planes(weights[0][from], weights[s.planes - 1][from]);
     }
+    next = channel + 1 < w->channels ? channel + 1 : 0;
     *(vector *)s.bias = spread_planes(bias[0], bias[s.planes - 1]);
     if (s.planes == 1 && w->stride == 1) convolve_strip(1, 1, &s);
     if (s.planes == 1 && w->stride == 2) convolve_strip(1, 2, &s);

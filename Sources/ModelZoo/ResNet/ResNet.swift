@@ -20,7 +20,8 @@ public struct ResNet<Scalar: RealScalar>: Network {
     let layout = ResNetLayout.of(configuration)
     let style = BlockStyle(layout, configuration.flavour)
     conv1 = Conv2d(
-      configuration.inputChannels, layout.channels[0], kernel: layout.isSmall ? 3 : 7, stride: layout.isSmall ? 1 : 2,
+      inputChannels: configuration.inputChannels, outputChannels: layout.channels[0],
+      kernelSize: layout.isSmall ? 3 : 7, stride: layout.isSmall ? 1 : 2,
       padding: style.padding(kernel: layout.isSmall ? 3 : 7))
     bn1 = BatchNorm2d(layout.channels[0], eps: style.outerEps)
     pooling =

@@ -53,13 +53,18 @@ struct ResidualBlock<Scalar: RealScalar>: Module {
   init(from inputs: Int, to channels: Int, stride: Int, isBottleneck: Bool, projects: Bool, style: BlockStyle) {
     let outputs = isBottleneck ? 4 * channels : channels
     func norm(_ channels: Int) -> BatchNorm2d<Scalar> { BatchNorm2d(channels, eps: style.eps) }
+    func convolution(from inputs: Int, to outputs: Int, kernel: Int, stride: Int = 1) -> Conv2d<Scalar> {
+      Conv2d(
+        inputChannels: inputs, outputChannels: outputs, kernelSize: kernel, stride: stride,
+        padding: kernel == 1 ? nil : style.padding(kernel: kernel))
+    }
     if isBottleneck {
-      conv1 = Conv2d(inputs, channels, kernel: 1)
-      conv2 = Conv2d(channels, channels, kernel: 3, stride: stride, padding: style.padding(kernel: 3))
-      (conv3, bn3) = (Conv2d(channels, outputs, kernel: 1), norm(outputs))
+      conv1 = convolution(from: inputs, to: channels, kernel: 1)
+      conv2 = convolution(from: channels, to: channels, kernel: 3, stride: stride)
+      (conv3, bn3) = (convolution(from: channels, to: outputs, kernel: 1), norm(outputs))
     } else {
-      conv1 = Conv2d(inputs, channels, kernel: 3, stride: stride, padding: style.padding(kernel: 3))
-      conv2 = Conv2d(channels, channels, kernel: 3, padding: style.padding(kernel: 3))
+      conv1 = convolution(from: inputs, to: channels, kernel: 3, stride: stride)
+      conv2 = convolution(from: channels, to: channels, kernel: 3)
     }
     (bn1, bn2) = (norm(channels), norm(channels))
     if stride == 1 && inputs == outputs {
@@ -67,7 +72,7 @@ struct ResidualBlock<Scalar: RealScalar>: Module {
     } else if projects {
       shortcut = .projection(
         Projection(
-          convolution: Conv2d(inputs, outputs, kernel: 1, stride: stride),
+          convolution: convolution(from: inputs, to: outputs, kernel: 1, stride: stride),
           norm: BatchNorm2d(outputs, eps: style.outerEps)))
     } else {
       let added = outputs - inputs
