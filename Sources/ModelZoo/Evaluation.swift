@@ -151,5 +151,8 @@ public struct EvaluationError: Error, CustomStringConvertible, Sendable {
   /// What did not converge, or where numbers stop being finite.
   public let failure: NumericalFailure
 
+  /// No finite result for the image of this path.
+  public init(path: String, failure: NumericalFailure) { (self.path, self.failure) = (path, failure) }
+
   public var description: String { "\(path): \(failure.operation): \(failure.reason)" }
 }

@@ -1,6 +1,6 @@
 extension Recipe {
   /// - Throws: `RecipeError` where nothing of the network, or all of it, is frozen.
-  func checkFrozen(_ network: AnyNetwork<Float>) throws {
+  package func checkFrozen(_ network: AnyNetwork<Float>) throws {
     let names = network.tensors.filter { $0.description.role == .parameter }.map(\.description.name)
     for prefix in frozen where !names.contains(where: ParameterGroup([prefix]).contains) {
       let parts = Set(names.map { String($0.prefix { $0 != "." }) }).sorted()

@@ -26,7 +26,8 @@ struct FeatureExtraction {
     guard data.count > 0 else { throw UsageError("--features needs images or --data") }
     if report == nil { Output.warn(Output.randomWeights) }
     for warning in (report?.warnings ?? []) + data.warnings { Output.warn(warning) }
-    Output.line("\(extractor.configuration.name), \(extractor.layer.rawValue) \(extractor.outputShape), of \(data.summary)")
+    Output.line(
+      "\(extractor.configuration.name), \(extractor.layer.rawValue) \(extractor.outputShape), of \(data.summary)")
     StopSignal.listen()
     let failures = try write(extractor, data, to: path)
     for failure in failures.prefix(5) { Output.warn("a row of NaN: \(failure.reason)") }
@@ -61,7 +62,7 @@ struct FeatureExtraction {
         let range = next..<min(next + batchSize, data.count)
         try add(batch, range, extractor, data, to: &file)
         next = range.upperBound
-        progress.show(done: next, seconds: (ContinuousClock.now - start) / .seconds(1))
+        progress.show(done: next, seconds: (ContinuousClock.now - start) / .seconds(1), notes: [])
       }
     }
     progress.finish()

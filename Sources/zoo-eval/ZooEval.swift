@@ -188,7 +188,8 @@ struct ZooEval: ParsableCommand {
       }
       guard !explain, predictions == nil, resultsPath == nil, confusion == nil, !flip else {
         throw ValidationError(
-          "--features writes no results: --explain, --predictions, --results, --json, --confusion and --flip do not apply")
+          "--features writes no results: --explain, --predictions, --results, --json, --confusion and --flip do not apply"
+        )
       }
     }
     guard layer == nil || features != nil else { throw ValidationError("--layer is for --features") }

@@ -108,6 +108,52 @@ import Training
     #expect(isSame)
   }
 
+  @Test func `A run with a frozen backbone of another file is saved and resumed to the same bits`() throws {
+    let scratch = try Scratch()
+    let plain = try scratch.writeNetwork("plain.safetensors", .gap, classes: 7)
+    var settings = try settings(scratch, "resnet20-fastmpn")
+    settings.backbone = plain
+    settings.recipe.frozen = ["conv1", "bn1", "layer1", "layer2", "layer3"]
+    let (whole, second) = try wholeAndResumed(settings, scratch)
+    let isSame = second.network.tensors.map(\.tensor.scalars) == whole.network.tensors.map(\.tensor.scalars)
+    #expect(isSame && whole.warnings.contains { $0.contains("the head begins anew") })
+    let first = try #require(whole.network.tensors.first)
+    #expect(first.tensor.scalars == hashValues("conv1.weight", first.tensor.shape))
+  }
+
+  @Test func `Any module is trained by the loop, on any data`() throws {
+    /// Colours that a class has.
+    struct Colours: Dataset {
+      var count: Int { 24 }
+      var classNames: [String]? { ["dark", "light"] }
+      var summary: String { "24 colours" }
+      func label(_ index: Int) -> Int? { index % 2 }
+      func path(_ index: Int) -> String { "\(index)" }
+      func image(_ index: Int) -> Image {
+        Image(
+          width: 8, height: 8, pixels: [UInt8](repeating: UInt8(index % 2 == 0 ? 20 + index : 220 - index), count: 192))
+      }
+    }
+    struct Means: Module {
+      var layer = Linear<Float>(inputs: 3, outputs: 2)
+      mutating func visitTensors(_ visit: ModuleVisitor<Float>) { visit("layer", &layer) }
+      func callAsFunction(_ x: Tensor<Float>) -> Tensor<Float> { layer(x.globalAverage()) }
+    }
+    var model = Means()
+    model.initialize(seed: 1)
+    var recipe = Recipe.small
+    (recipe.epochs, recipe.batchSize, recipe.learningRate, recipe.augmentation.padding) = (4, 5, 0.5, 0)
+    var loop = TrainingLoop(model, recipe: recipe)
+    let transform = EvaluationTransform(
+      resize: .exact(width: 8, height: 8), crop: nil, mean: [0.5, 0.5, 0.5], deviation: [0.5, 0.5, 0.5])
+    var losses: [Double] = []
+    while loop.epoch < 4 {
+      #expect(try loop.trainEpoch(on: Colours(), transform: transform) { losses.append($0.loss) })
+      loop.finishEpoch()
+    }
+    #expect(losses.count == 20 && losses[19] < 0.5 * losses[0])
+  }
+
   @Test func `A run with another normalization is saved, resumed and evaluated with it`() throws {
     let scratch = try Scratch()
     var settings = try settings(scratch, "resnet20-fastmpn")
