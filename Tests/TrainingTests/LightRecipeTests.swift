@@ -20,7 +20,7 @@ import Training
     for (epoch, rate) in [
       (0, 0.06), (25, 0.035), (50, 0.01), (75, 0.0055), (100, 0.001), (125, 0.000505), (149, 2.98e-5),
     ] {
-      #expect(abs(adjusted.learningRate(at: epoch) - rate) < 1e-8, "epoch \(epoch)")
+      #expect(abs(adjusted.learningRate(at: Double(epoch)) - rate) < 1e-8, "epoch \(epoch)")
     }
   }
 
