@@ -24,13 +24,13 @@ public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
 
   /// im2col and products by BLAS, in either precision.
   case blas
-  /// Columns packed and multiplied tile by tile: `Kernels/convolution.c`.
+  /// Columns packed and multiplied tile by tile: `Kernels/convolution/convolution.c`.
   case direct
-  /// 1×1 convolution with seven products in place of eight, by Strassen's method: `Kernels/strassen.c`.
+  /// 1×1 convolution with seven products in place of eight, by Strassen's method: `Kernels/convolution/strassen.c`.
   case strassen
-  /// Winograd's F(4×4, 3×3): `Kernels/winograd.c`.
+  /// Winograd's F(4×4, 3×3): `Kernels/winograd/`.
   case winograd
-  /// Each channel by itself, where every channel is a group: `Kernels/depthwise.c`.
+  /// Each channel by itself, where every channel is a group: `Kernels/depthwise/`.
   case depthwise
 
   /// Whether this is a way to convolve such a window in this precision.
