@@ -47,7 +47,7 @@ public struct Covariance: TensorOperation {
           for _ in 0..<2 { scaled(output, by: Scalar(scale), into: output, count: d * d) }
         }
         let total = Double(trace(output, size: d))
-        if !total.isFinite, allFinite(features, count: d * positions) {
+        if !total.isFinite, Scalar.routines.kernels.allFinite(features, d * positions) != 0 {
           failures.note(name, sample: sample, "the variances are out of the range of \(Scalar.name)")
         } else if total < Double(Scalar.leastNormalMagnitude), !isZero(scale, features, count: d * positions) {
           failures.note(name, sample: sample, "the variances are below the range of \(Scalar.name)")
@@ -87,7 +87,7 @@ public struct Covariance: TensorOperation {
           } else {
             centered.update(from: x + sample * d * positions, count: d * positions)
           }
-          plusTranspose(g + sample * d * d, into: symmetric, size: d)
+          Scalar.routines.kernels.plusTranspose(g + sample * d * d, symmetric, d)
           multiply(
             MatrixView(symmetric, rows: d, columns: d), MatrixView(centered, rows: d, columns: positions),
             into: target + sample * d * positions, scale: 1 / Scalar(positions))
@@ -118,16 +118,13 @@ func center<Scalar: RealScalar, Result: RealScalar>(
 func center<Scalar: RealScalar, Result: RealScalar>(
   _ x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Result>, rows: Int, columns: Int, scale: Double
 ) -> Double {
-  let kernels = Scalar.routines.kernels
-  if let y = y as? UnsafeMutablePointer<Scalar> { return kernels.center(x, 1 / scale, y, rows, columns) }
+  if let y = y as? UnsafeMutablePointer<Scalar> {
+    return Scalar.routines.kernels.center(x, 1 / scale, y, rows, columns)
+  }
   guard let y = y as? UnsafeMutablePointer<Double> else {
     preconditionFailure("centred \(Scalar.self) as \(Result.self)")
   }
-  return kernels.centerToDouble(x, 1 / scale, y, rows, columns)
-}
-
-private func allFinite<Scalar: RealScalar>(_ x: UnsafePointer<Scalar>, count: Int) -> Bool {
-  Scalar.routines.kernels.allFinite(x, count) != 0
+  return Scalar.routines.kernels.centerToDouble(x, 1 / scale, y, rows, columns)
 }
 
 /// The sum of the diagonal of an n×n matrix, accumulated in double precision.
@@ -140,11 +137,4 @@ func trace<Scalar: RealScalar>(_ matrix: UnsafePointer<Scalar>, size n: Int) -> 
 /// The sum of the diagonal of an n×n matrix, accumulated in double precision.
 func trace<Scalar: RealScalar>(_ matrix: UnsafeMutablePointer<Scalar>, size n: Int) -> Scalar {
   trace(UnsafePointer(matrix), size: n)
-}
-
-/// x + xᵀ of an n×n matrix.
-func plusTranspose<Scalar: RealScalar>(
-  _ x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Scalar>, size n: Int
-) {
-  Scalar.routines.kernels.plusTranspose(x, y, n)
 }

@@ -112,7 +112,7 @@ public struct CovarianceFunction: TensorOperation, Hashable {
       withScratch(of: Scalar.self, d * d + 2 * d * rank + rank * rank + rank) { g in
         let (w, left, m) = (g + d * d, g + d * d + d * rank, g + d * d + 2 * d * rank)
         let slopes = m + rank * rank
-        symmetricPart(gradient, into: g, size: d)
+        Scalar.routines.kernels.combine(0.5, gradient, 0, gradient, 0.5, g, d)
         multiply(u, MatrixView(g, rows: d, columns: d), into: w)
         multiply(MatrixView(w, rows: rank, columns: d), u.transposed, into: m)
         f.dividedDifferences(spectrum.values, count: rank, into: k)
@@ -131,7 +131,7 @@ public struct CovarianceFunction: TensorOperation, Hashable {
           slopes[i] = Scalar(slope)
           for j in 0..<rank { k[i * rank + j] -= slope }
         }
-        multiplyByDouble(k, into: m, count: rank * rank)
+        Scalar.routines.kernels.multiplyByDouble(k, m, rank * rank)
         if shiftSlope != 0 { for i in 0..<rank { m[i * (rank + 1)] += Scalar(shiftSlope) } }
         multiplyRows(w, by: slopes, into: left, rows: rank, columns: d)
         multiply(MatrixView(m, rows: rank, columns: rank), u, into: left, keeping: 1)

@@ -101,7 +101,7 @@ public struct MatrixFunction: TensorOperation, Hashable {
         withScratch(of: Double.self, d * d + d) { matrix in
           let values = matrix + d * d
           let output = result + sample * d * d
-          widen(sigma + sample * d * d, into: matrix, count: d * d)
+          Scalar.routines.kernels.toDouble(sigma + sample * d * d, matrix, d * d)
           do throws(LAPACKError) {
             try SolverCache.decompose(matrix, values: values, size: d, by: algorithm)
           } catch {
@@ -134,26 +134,12 @@ func sylvesterGradient<Scalar: RealScalar>(
     differences(k)
     withScratch(of: Scalar.self, 2 * n * n) { p in
       let q = p + n * n
-      symmetricPart(gradient, into: p, size: n)
+      Scalar.routines.kernels.combine(0.5, gradient, 0, gradient, 0.5, p, n)
       multiply(u, MatrixView(p, rows: n, columns: n), into: q)
       multiply(MatrixView(q, rows: n, columns: n), u.transposed, into: p)
-      multiplyByDouble(k, into: p, count: n * n)
+      Scalar.routines.kernels.multiplyByDouble(k, p, n * n)
       multiply(u.transposed, MatrixView(p, rows: n, columns: n), into: q)
       multiply(MatrixView(q, rows: n, columns: n), u, into: result)
     }
   }
-}
-
-/// ½ (x + xᵀ) of an n×n matrix.
-func symmetricPart<Scalar: RealScalar>(
-  _ x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Scalar>, size n: Int
-) {
-  Scalar.routines.kernels.combine(0.5, x, 0, x, 0.5, y, n)
-}
-
-/// `y ← y ∘ factors`.
-func multiplyByDouble<Scalar: RealScalar>(
-  _ factors: UnsafePointer<Double>, into y: UnsafeMutablePointer<Scalar>, count: Int
-) {
-  Scalar.routines.kernels.multiplyByDouble(factors, y, count)
 }

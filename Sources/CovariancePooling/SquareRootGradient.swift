@@ -100,7 +100,7 @@ private struct SubstitutedGradient<Forward: SquareRootOperation>: TensorOperatio
         let target = result.baseAddress! + sample * d * d
         withScratch(of: Double.self, d * d + d) { matrix in
           let values = matrix + d * d
-          widen(s + sample * d * d, into: matrix, count: d * d)
+          Scalar.routines.kernels.toDouble(s + sample * d * d, matrix, d * d)
           do throws(LAPACKError) {
             try SolverCache.decompose(matrix, values: values, size: d, by: .divideAndConquer)
           } catch {
@@ -192,8 +192,8 @@ public func squareRootResiduals<Scalar: RealScalar>(
   return (0..<roots.shape[0]).map { sample in
     withScratch(of: Double.self, 3 * d * d) { s in
       let (sigma, square) = (s + d * d, s + 2 * d * d)
-      widen(roots.pointer + sample * d * d, into: s, count: d * d)
-      widen(covariances.pointer + sample * d * d, into: sigma, count: d * d)
+      Scalar.routines.kernels.toDouble(roots.pointer + sample * d * d, s, d * d)
+      Scalar.routines.kernels.toDouble(covariances.pointer + sample * d * d, sigma, d * d)
       multiply(MatrixView(s, rows: d, columns: d), MatrixView(s, rows: d, columns: d), into: square)
       accumulate(sigma, times: -1, into: square, count: d * d)
       let difference = sumOfSquares(square, count: d * d).squareRoot()

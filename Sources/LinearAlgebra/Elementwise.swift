@@ -1,10 +1,5 @@
 import Kernels
 
-/// Copies the upper triangle of an n×n matrix onto the lower.
-package func mirrorUpperTriangle<Scalar: RealScalar>(_ matrix: UnsafeMutablePointer<Scalar>, size n: Int) {
-  Scalar.routines.kernels.mirrorUpper(matrix, n)
-}
-
 /// `result[row, column] ← a[row, column] · factors[row]`.
 package func multiplyRows<Scalar: RealScalar>(
   _ a: UnsafePointer<Scalar>, by factors: UnsafePointer<Scalar>, into result: UnsafeMutablePointer<Scalar>, rows: Int,
@@ -21,16 +16,6 @@ package func fill<Scalar: RealScalar>(_ y: UnsafeMutablePointer<Scalar>, with va
   Scalar.routines.kernels.fill(y, value, count)
 }
 
-/// Copies scalars of either precision to double precision.
-package func widen<Scalar: RealScalar>(_ x: UnsafePointer<Scalar>, into y: UnsafeMutablePointer<Double>, count: Int) {
-  Scalar.routines.kernels.toDouble(x, y, count)
-}
-
-/// Copies double-precision numbers to scalars of either precision, rounding them.
-package func narrow<Scalar: RealScalar>(_ x: UnsafePointer<Double>, into y: UnsafeMutablePointer<Scalar>, count: Int) {
-  Scalar.routines.kernels.fromDouble(x, y, count)
-}
-
 /// Σ x², in double precision.
 package func sumOfSquares<Scalar: RealScalar>(_ x: UnsafePointer<Scalar>, count: Int) -> Double {
   Scalar.routines.kernels.dot(x, x, count)
@@ -43,9 +28,9 @@ package func convert<From: RealScalar, To: RealScalar>(
   if let x = x as? UnsafePointer<To> {
     y.update(from: x, count: count)
   } else if let y = y as? UnsafeMutablePointer<Double> {
-    widen(x, into: y, count: count)
+    From.routines.kernels.toDouble(x, y, count)
   } else if let x = x as? UnsafePointer<Double> {
-    narrow(x, into: y, count: count)
+    To.routines.kernels.fromDouble(x, y, count)
   }
 }
 
@@ -58,7 +43,7 @@ package func transpose<Scalar: RealScalar>(
 
 /// `y ← y + factor · x`.
 package func accumulate<Scalar: RealScalar>(
-  _ x: UnsafePointer<Scalar>, times factor: Scalar, into y: UnsafeMutablePointer<Scalar>, count: Int
+  _ x: UnsafePointer<Scalar>, times factor: Scalar = 1, into y: UnsafeMutablePointer<Scalar>, count: Int
 ) {
   Scalar.routines.kernels.accumulate(factor, x, y, count)
 }

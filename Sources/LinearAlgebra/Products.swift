@@ -95,7 +95,7 @@ public func multiplyByTranspose<Scalar: RealScalar>(
   let (m, k, lda) = (Int32(a.rows), Int32(a.columns), Int32(a.stride))
   guard m > 0 else { return }
   Scalar.routines.blas.syrk(CblasRowMajor, CblasUpper, a.blasTranspose, m, k, scale, a.pointer, lda, 0, result, m)
-  mirrorUpperTriangle(result, size: a.rows)
+  Scalar.routines.kernels.mirrorUpper(result, a.rows)
 }
 
 /// `result ← a · x` for a vector `x`, on the calling thread.

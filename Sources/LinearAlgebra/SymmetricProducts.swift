@@ -113,7 +113,7 @@ package struct SymmetricProducts<Scalar: RealScalar> {
       multiplyByRows(
         MatrixView(a, rows: depth, columns: rows).transposed, MatrixView(b, rows: depth, columns: columns), into: c,
         scale: scale, adding: alpha, x)
-      if isSymmetric { mirrorUpperTriangle(c, size: rows) }
+      if isSymmetric { Scalar.routines.kernels.mirrorUpper(c, rows) }
     }
   }
 

@@ -36,7 +36,7 @@ INLINE void sort_columns(const floats16 *r, floats16 *d) {
   d[3] = ODD(odd01, odd23);
 }
 
-/// Inputs of F(2, 3) for the lanes of tiles that take it: with the first floats4 as 0, 1, 2, 1, 2, 3, Bᵀ d is 0 at the
+/// Inputs of F(2, 3) for the lanes of tiles that take it: with the first four as 0, 1, 2, 1, 2, 3, Bᵀ d is 0 at the
 /// points 2 and -2 and elsewhere what the weights of F(4, 3) want.
 INLINE void fold_inputs(const int32_t *mask, floats16 d[6]) {
   replace_lanes(mask, &d[3], &d[5]);

@@ -117,7 +117,9 @@ func convolutionWeightGradient<Scalar: RealScalar>(
                 x + piece.lowerBound, rows: shapes.taps, columns: piece.count, stride: shapes.pixels)
               multiply(rows, features.transposed, into: sum, keeping: keeping)
             } else {
-              im2col(shapes.geometry, x, pixels: piece, into: columns)
+              withUnsafePointer(to: shapes.geometry) {
+                Scalar.routines.kernels.im2col($0, x, piece.lowerBound, piece.upperBound, columns)
+              }
               multiply(
                 rows, MatrixView(columns, rows: shapes.taps, columns: piece.count).transposed, into: sum,
                 keeping: keeping)
@@ -157,11 +159,4 @@ private func weightGradient<Scalar: RealScalar>(
       kernels.collectWeightGradient(job, sums.pointer, parts, channel, channel + 1, result)
     }
   }
-}
-
-/// y ← y + factor · x.
-func accumulate<Scalar: RealScalar>(
-  _ x: UnsafePointer<Scalar>, factor: Scalar = 1, into y: UnsafeMutablePointer<Scalar>, count: Int
-) {
-  Scalar.routines.kernels.accumulate(factor, x, y, count)
 }

@@ -24,13 +24,13 @@ public enum ConvolutionAlgorithm: String, Sendable, CaseIterable {
 
   /// im2col and products by BLAS, in either precision.
   case blas
-  /// Columns packed and multiplied tile by tile: `Kernels/convolution.c`.
+  /// Columns packed and multiplied tile by tile: `Kernels/convolution/convolution.c`.
   case direct
-  /// 1×1 convolution with seven products in place of eight, by Strassen's method: `Kernels/strassen.c`.
+  /// 1×1 convolution with seven products in place of eight, by Strassen's method: `Kernels/convolution/strassen.c`.
   case strassen
-  /// Winograd's F(4×4, 3×3): `Kernels/winograd.c`.
+  /// Winograd's F(4×4, 3×3): `Kernels/winograd/`.
   case winograd
-  /// Each channel by itself, where every channel is a group: `Kernels/depthwise.c`.
+  /// Each channel by itself, where every channel is a group: `Kernels/depthwise/`.
   case depthwise
 
   /// Whether this is a way to convolve such a window in this precision.
@@ -309,31 +309,17 @@ private func convolveByProducts<Scalar: RealScalar>(
       multiply(weights, columns, into: target, stride: pixels)
     } else {
       withScratch(of: Scalar.self, taps * longest) { columns in
-        im2col(geometry, features, pixels: range, into: columns)
+        withUnsafePointer(to: geometry) {
+          Scalar.routines.kernels.im2col($0, features, range.lowerBound, range.upperBound, columns)
+        }
         multiply(
           weights, MatrixView(columns, rows: taps, columns: range.count), into: target, stride: pixels)
       }
     }
     if !epilogue.isEmpty {
       let residual = epilogue.residual.map { $0 + image * outputChannels * pixels + range.lowerBound }
-      finish(
-        target, stride: pixels, bias: epilogue.bias, residual: residual, activation: epilogue.activation,
-        rows: outputChannels, columns: range.count)
+      Scalar.routines.kernels.epilogue(
+        target, pixels, epilogue.bias, residual, pixels, epilogue.activation.kernel, outputChannels, range.count)
     }
   }
-}
-
-func im2col<Scalar: RealScalar>(
-  _ geometry: covpool_window, _ x: UnsafePointer<Scalar>, pixels: Range<Int>, into columns: UnsafeMutablePointer<Scalar>
-) {
-  withUnsafePointer(to: geometry) { window in
-    Scalar.routines.kernels.im2col(window, x, pixels.lowerBound, pixels.upperBound, columns)
-  }
-}
-
-private func finish<Scalar: RealScalar>(
-  _ y: UnsafeMutablePointer<Scalar>, stride: Int, bias: UnsafePointer<Scalar>?, residual: UnsafePointer<Scalar>?,
-  activation: Activation, rows: Int, columns: Int
-) {
-  Scalar.routines.kernels.epilogue(y, stride, bias, residual, stride, activation.kernel, rows, columns)
 }

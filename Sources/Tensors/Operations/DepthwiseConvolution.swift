@@ -44,7 +44,7 @@ func depthwiseWeightGradient<Scalar: RealScalar>(
         window, input, gradient, planes.lowerBound, planes.upperBound, scratch, sums)
     }
     for image in 1..<max(shapes.batch, 1) { accumulate(sums + image * size, into: sums, count: size) }
-    narrow(sums, into: result, count: size)
+    Scalar.routines.kernels.fromDouble(sums, result, size)
   }
 }
 

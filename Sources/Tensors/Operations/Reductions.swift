@@ -105,7 +105,7 @@ private func reduce<Scalar: RealScalar>(
     sums = Tensor([step.outer * step.inner]) { sumRows(before.pointer, step, into: $0.baseAddress!) }
   }
   sums.scale(by: scale)
-  narrow(sums.pointer, into: target, count: result.count)
+  Scalar.routines.kernels.fromDouble(sums.pointer, target, result.count)
 }
 
 /// `[outer, count, inner]` summed to `[outer, inner]`; blocks of the inner axis are shared out as well.
