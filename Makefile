@@ -135,7 +135,7 @@ roots: libraries peers
 	$(MPN_BENCH) --threads 1,2 --output Benchmarks/Results/roots
 	mv Benchmarks/Results/roots/*.svg $(CATALOG)
 	$(MPN_BENCH) --dimensions 256 --positions 49,196,784 --batch 1,16,64 --spectrum white,rank-deficient \
-	  --methods "ns5 ns15 gram eig svd" --output Benchmarks/Results/roots-shapes
+	  --methods "ns5 ns5-direct ns15 gram eig svd" --output Benchmarks/Results/roots-shapes
 	$(MPN_BENCH) --features resnet20-mpn --batch 64 --output Benchmarks/Results/roots-network
 
 peers:

@@ -120,10 +120,9 @@ package struct SymmetricProducts<Scalar: RealScalar> {
   private func multiplyPanels(
     _ kernels: PackedKernels<Scalar>, _ a: UnsafePointer<Scalar>, _ b: UnsafePointer<Scalar>, depth: Int, rows: Int,
     columns: Int, into c: UnsafeMutablePointer<Scalar>, scale: Scalar, adding alpha: Scalar,
-    _ x: UnsafePointer<Scalar>?,
-    plusIdentity identity: Scalar, isSymmetric: Bool
+    _ x: UnsafePointer<Scalar>?, plusIdentity identity: Scalar, isSymmetric: Bool
   ) {
-    forEachPanels(covpool_panels(columns)) { panels in
+    forEachPanels(covpool_panels(columns), multiplyAdds: depth * rows * columns / (isSymmetric ? 2 : 1)) { panels in
       kernels.panelsMultiply(
         depth, rows, columns, a, b, scale, alpha, x, identity, isSymmetric ? 1 : 0, panels.lowerBound,
         panels.upperBound, c)
@@ -138,7 +137,7 @@ package struct SymmetricProducts<Scalar: RealScalar> {
     guard let kernels else {
       return multiplyTranspose(a, b, depth: depth, rows: columns, columns: columns, into: c, isSymmetric: true)
     }
-    forEachPanels(covpool_panels(columns)) { panels in
+    forEachPanels(covpool_panels(columns), multiplyAdds: depth * columns * columns / 2) { panels in
       kernels.panelsMultiplyToRows(
         depth, columns, a, b, panels.lowerBound, panels.upperBound, c)
     }
@@ -146,13 +145,16 @@ package struct SymmetricProducts<Scalar: RealScalar> {
 
   /// Calls `body` with all panels, or with one after another on the pool's threads: those first of whose blocks most are on
   /// or below the diagonal.
-  private func forEachPanels(_ count: Int, _ body: (Range<Int>) -> Void) {
-    if let pool {
+  private func forEachPanels(_ count: Int, multiplyAdds: Int, _ body: (Range<Int>) -> Void) {
+    if let pool, multiplyAdds >= Self.multiplyAddsToShare {
       pool.forEach(count) { body($0..<$0 + 1) }
     } else {
       body(0..<count)
     }
   }
+
+  /// What takes one thread two or three microseconds: less is done before other threads have heard of it.
+  private static var multiplyAddsToShare: Int { 1 << 18 }
 
   /// `c ← scale · a · b + alpha · x` for matrices by rows, in the same pieces with and without threads: BLAS rounds
   /// differently for other numbers of rows.
