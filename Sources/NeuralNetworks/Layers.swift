@@ -11,6 +11,10 @@ public struct Conv2d<Scalar: RealScalar>: Module {
 
   /// A layer from `[B, inputChannels, H, W]` to `[B, outputChannels, H′, W′]` with square kernels.
   /// - Parameters:
+  ///   - inputChannels: channels that it takes.
+  ///   - outputChannels: channels that it makes.
+  ///   - kernelSize: height and width of the kernels.
+  ///   - stride: pixels from one position of the kernel to the next.
   ///   - padding: by default as many pixels on every side as keep the size where the stride is 1 and the kernel odd.
   ///   - groups: groups of channels that do not see each other, `inputChannels` for a depthwise convolution. It divides
   ///     both numbers of channels.
