@@ -84,6 +84,20 @@ import Training
     #expect(loader.next()?.labels.prefix(2) == [0, 1] && loader.next()?.images.shape == [40, 3, 32, 32])
   }
 
+  @Test func `Training`() throws {
+    var recipe = Recipe.small
+    (recipe.epochs, recipe.scheduleEpochs, recipe.batchSize, recipe.augmentation) = (2, 2, 20, Augmentation())
+    let transform = EvaluationTransform.cifar
+    var network = SmallNetwork<Float>()
+    network.initialize(seed: 0)
+    var loop = TrainingLoop(network, recipe: recipe, seed: 0)
+    while loop.epoch < recipe.epochs {
+      _ = try loop.trainEpoch(on: Stripes(), transform: transform) { print($0.epoch, $0.images, $0.loss) }
+    }
+
+    #expect(loop.epoch == 2 && loop.model.tensors[0].tensor.scalars != network.tensors[0].tensor.scalars)
+  }
+
   private func classifying() throws {
     let classifier = try Classifier("resnet50-fastmpn", checkpoint: "fastmpn50.pth.tar")
     for prediction in try classifier.classify(contentsOf: "cat.jpg") {

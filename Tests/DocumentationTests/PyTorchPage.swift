@@ -119,14 +119,14 @@ import Training
 
   @Test func `Differentiation and training`() throws {
     let x = Tensor<Double>([3], [1, 2, 3])
+    let weights = Tensor<Double>([3], [1, 10, 100])
     let (value, gradients) = valueWithGradients(at: [x]) { inputs in
-      LinearMap().applied(
-        to: inputs[0].reshaped(to: [1, 3]), Tensor([1, 3], [1, 10, 100]), Tensor([1], repeating: 0))
+      (inputs[0] * weights).sum()
     }
 
     #expect(value.item == 321 && gradients[0].scalars == [1, 10, 100])
 
-    let (images, labels) = (Tensor<Float>([4, 1, 8, 8], unit("images", count: 256)), [0, 1, 0, 1])
+    let (images, labels) = (Tensor<Float>([4, 3, 8, 8], unit("images", count: 768)), [0, 1, 0, 1])
     var network = SmallNetwork<Float>()
     network.initialize(seed: 0)
     var optimizer = SGD<Float>(momentum: 0.9, weightDecay: 1e-4)
@@ -170,10 +170,7 @@ import Training
   @Test func `An operation of one's own`() {
     let x = Tensor<Double>([2], [3, -4])
     let y = Square().applied(to: x)
-    let slope = valueWithGradients(at: [x]) {
-      LinearMap().applied(
-        to: Square().applied(to: $0[0]).reshaped(to: [1, 2]), Tensor([1, 2], [1, 1]), Tensor([1], repeating: 0))
-    }
+    let slope = valueWithGradients(at: [x]) { Square().applied(to: $0[0]).sum() }
 
     #expect(y.scalars == [9, 16] && slope.gradients[0].scalars == [6, -8])
   }
@@ -184,7 +181,7 @@ import Training
 }
 
 struct SmallNetwork<Scalar: RealScalar>: Module {
-  var conv = Conv2d<Scalar>(1, 8, kernel: 3)
+  var conv = Conv2d<Scalar>(inputChannels: 3, outputChannels: 8, kernelSize: 3)
   var norm = BatchNorm2d<Scalar>(8)
   var pool = CovariancePool<Scalar>(channels: 8, dimension: 4, normalization: .newtonSchulz())
   var classifier = Linear<Scalar>(10, 2)
