@@ -93,6 +93,7 @@ import Training
     var loop = TrainingLoop(network, recipe: recipe, seed: 0)
     while loop.epoch < recipe.epochs {
       _ = try loop.trainEpoch(on: Stripes(), transform: transform) { print($0.epoch, $0.images, $0.loss) }
+      loop.finishEpoch()
     }
 
     #expect(loop.epoch == 2 && loop.model.tensors[0].tensor.scalars != network.tensors[0].tensor.scalars)
