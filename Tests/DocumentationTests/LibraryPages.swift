@@ -108,8 +108,8 @@ import Training
 }
 
 struct Perceptron<Scalar: RealScalar>: Module {
-  var hidden = Linear<Scalar>(784, 100)
-  var output = Linear<Scalar>(100, 10)
+  var hidden = Linear<Scalar>(inputs: 784, outputs: 100)
+  var output = Linear<Scalar>(inputs: 100, outputs: 10)
 
   mutating func visitTensors(_ visit: ModuleVisitor<Scalar>) {
     visit("hidden", &hidden)

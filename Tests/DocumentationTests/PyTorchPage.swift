@@ -83,8 +83,8 @@ import Training
     let vector = network.representation(images)  // [B, d (d + 1) / 2], what the classifier sees
     let logits = network.head(maps)
 
-    let tail = Plan(network.trace(input: [1, 1, 28, 28]) { $0.representation($1) })
-    let same = try tail(images)
+    let extractor = try FeatureExtractor(network, layer: .representation)  // the same by a plan
+    let same = try extractor(images)
 
     #expect(maps.shape.rank == 4 && reduced.shape == [1, 64, maps.shape[2], maps.shape[3]])
     #expect(vector.shape == [1, 2080])
@@ -184,7 +184,7 @@ struct SmallNetwork<Scalar: RealScalar>: Module {
   var conv = Conv2d<Scalar>(inputChannels: 3, outputChannels: 8, kernelSize: 3)
   var norm = BatchNorm2d<Scalar>(8)
   var pool = CovariancePool<Scalar>(channels: 8, dimension: 4, normalization: .newtonSchulz())
-  var classifier = Linear<Scalar>(10, 2)
+  var classifier = Linear<Scalar>(inputs: 10, outputs: 2)
 
   mutating func visitTensors(_ visit: ModuleVisitor<Scalar>) {
     visit("conv", &conv)
