@@ -5,7 +5,7 @@ SWIFT ?= swift
 BENCHMARKS = --package-path Benchmarks --scratch-path .build
 LIBRARIES = libopenblas-dev liblapacke-dev libjpeg-dev libwebp-dev zlib1g-dev
 
-.PHONY: demo test install install-built uninstall sanitize fuzz libraries data format benchmark roots peers
+.PHONY: demo test docs install install-built uninstall sanitize fuzz libraries data format benchmark roots peers
 
 demo: libraries data
 	$(SWIFT) build -c release --product zoo-eval
@@ -17,6 +17,11 @@ test: libraries
 	$(SWIFT) test -c release --skip-build
 	$(SWIFT) build -c release --build-tests $(BENCHMARKS)
 	$(SWIFT) test -c release --skip-build $(BENCHMARKS)
+
+# The pages of all libraries, in .build/documentation; a warning is an error.
+docs: libraries
+	$(SWIFT) build -c release
+	SWIFT="$(SWIFT)" Documentation/build.sh
 
 # Tools, the networks in the box, completions for three shells and manual pages; DESTDIR is put before all of it, for packagers.
 # `make install SWIFT_FLAGS=--static-swift-stdlib` makes tools that need no Swift toolchain on the machine they run on.

@@ -72,6 +72,7 @@ let tests: [Target] = [
     dependencies: ["ModelZoo", "BundledWeights", "Inference", "TestSupport", "ToolTestSupport"],
     resources: [.copy("Resources")]),
   .testTarget(name: "ChartsTests", dependencies: ["Charts"]),
+  .testTarget(name: "DocumentationTests", dependencies: ["Training", "BundledWeights", "TestSupport"]),
   .target(
     name: "ToolTestSupport", dependencies: ["ModelZoo", "TestSupport"], path: "Tests/ToolTestSupport"),
   .testTarget(name: "ZooEvalTests", dependencies: ["zoo-eval", "ModelZoo", "Files", "ToolTestSupport"]),

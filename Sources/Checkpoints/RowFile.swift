@@ -18,6 +18,8 @@ public struct RowFile {
 
   /// Writes a table of single precision, beside `path` at first, and renames it when it is complete.
   /// - Parameters:
+  ///   - path: the file, which is replaced where there is one.
+  ///   - format: of the file.
   ///   - name: of the tensor in a safetensors file.
   ///   - shape: of all rows together; the first extent counts them.
   ///   - metadata: what a safetensors file says beside it.

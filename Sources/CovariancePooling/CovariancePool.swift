@@ -13,8 +13,14 @@ public struct CovariancePool<Scalar: RealScalar>: Module {
   public var parameters: [Tensor<Scalar>]
   private let names: (reduction: String, norm: String)
 
-  /// A head for features of `channels` channels, reduced to `dimension`.
-  /// - Parameter names: of reduction and BatchNorm in checkpoints.
+  /// A head for features `[B, channels, H, W]`, without values.
+  /// - Parameters:
+  ///   - channels: of the features.
+  ///   - dimension: channels d that they are reduced to.
+  ///   - normalization: what is made of the covariance.
+  ///   - eps: of the BatchNorm after the reduction.
+  ///   - activation: what follows that BatchNorm.
+  ///   - names: of reduction and BatchNorm in checkpoints.
   public init(
     channels: Int, dimension: Int, normalization: CovarianceNormalization, eps: Double = 1e-5,
     activation: Activation = .relu, names: (reduction: String, norm: String) = ("layer_reduce", "layer_reduce_bn")

@@ -27,7 +27,9 @@ public final class Plan<Scalar: RealScalar>: Sendable {
   private let arena = Mutex<Arena?>(nil)
 
   /// A plan for a network traced with a batch of one.
-  /// - Parameter algorithm: how to convolve, wherever it applies; by default what is best for each convolution.
+  /// - Parameters:
+  ///   - trace: the network's operations, with the values of its parameters.
+  ///   - algorithm: how to convolve, wherever it applies; by default what is best for each convolution.
   /// - Precondition: the parameters in the trace have values.
   public init(_ trace: Trace<Scalar>, algorithm: ConvolutionAlgorithm? = nil) {
     check(

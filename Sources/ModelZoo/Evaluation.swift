@@ -58,11 +58,14 @@ public struct Evaluation {
   ///
   /// An image that cannot be read is counted and named, and the pass goes on.
   /// - Parameters:
+  ///   - classifier: the network.
+  ///   - data: the images.
   ///   - onProgress: called after each batch.
   ///   - onImage: called for each classified image, in the data set's order.
   ///   - shouldStop: asked about images that could not be read; an error ends the pass.
   ///   - isCancelled: asked after each batch; if so the pass ends with what it has.
-  /// - Throws: `MemoryError` where there is not enough for batches of this size; `EvaluationError` for an image that the network has no finite result for.
+  /// - Throws: `MemoryError` where there is not enough for batches of this size; `EvaluationError` for an image that the
+  ///   network has no finite result for.
   public func callAsFunction(
     _ classifier: Classifier, on data: any Dataset, onProgress: (Progress) -> Void = { _ in },
     onImage: ((ImageResult) -> Void)? = nil,

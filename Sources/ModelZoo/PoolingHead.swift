@@ -13,6 +13,7 @@ public struct PoolingHead<Scalar: RealScalar>: Module {
 
   /// The head that a configuration asks for.
   /// - Parameters:
+  ///   - configuration: the network's.
   ///   - channels: of the last feature maps.
   ///   - names: of the parts in checkpoints.
   ///   - eps: of the BatchNorm after the reduction.

@@ -59,13 +59,15 @@ public enum DifferentiationError: Error, CustomStringConvertible {
 
 /// The value of a function of a module and its gradients with respect to the module's parameters.
 ///
-/// Layers behave as in training unless `isTraining` is false: BatchNorm uses the batch, DropCov drops.
 /// - Parameters:
+///   - module: what the function is of; its parameters are differentiated.
+///   - isTraining: whether layers behave as in training: BatchNorm uses the batch, DropCov drops.
 ///   - random: where layers that drop take their random numbers; a different stream for each step.
 ///   - frozen: parameters that are not learned: they have no gradients, and a BatchNorm whose scale is among them uses its
 ///     running statistics as they are.
 ///   - allowsUnused: whether a parameter that the value does not depend on gets a gradient of 0 rather than an error.
 ///     Parameters that are for training only may be unused where `isTraining` is false.
+///   - function: makes a single number, the loss, of the module on the tape.
 /// - Throws: `DifferentiationError` naming the parameters that the value does not depend on, `NumericalFailure` naming
 ///   the sample of the batch for which a decomposition or an iteration did not converge.
 public func valueWithGradients<Model: Module>(

@@ -11,9 +11,15 @@ public struct Conv2d<Scalar: RealScalar>: Module {
 
   /// A layer from `[B, inputChannels, H, W]` to `[B, outputChannels, H′, W′]` with square kernels.
   /// - Parameters:
+  ///   - inputChannels: channels that it takes.
+  ///   - outputChannels: channels that it makes.
+  ///   - kernelSize: height and width of the kernels.
+  ///   - stride: pixels from one position of the kernel to the next.
   ///   - padding: by default as many pixels on every side as keep the size where the stride is 1 and the kernel odd.
+  ///   - dilation: pixels from one weight of the kernel to the next.
   ///   - groups: groups of channels that do not see each other, `inputChannels` for a depthwise convolution. It divides
   ///     both numbers of channels.
+  ///   - hasBias: whether a number is added to each output channel.
   public init(
     inputChannels: Int, outputChannels: Int, kernelSize: Int, stride: Int = 1, padding: Padding? = nil,
     dilation: Int = 1, groups: Int = 1, hasBias: Bool = false

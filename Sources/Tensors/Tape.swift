@@ -61,7 +61,10 @@ public final class Tape<Scalar: RealScalar>: Sendable {
   private let state = Mutex(State())
 
   /// An empty tape.
-  /// - Parameter checksFinite: whether every result is searched for NaN and infinity, for `firstNotFinite`.
+  /// - Parameters:
+  ///   - purpose: what is recorded, and how layers behave.
+  ///   - random: random numbers for layers that drop or mix at random.
+  ///   - checksFinite: whether every result is searched for NaN and infinity, for `firstNotFinite`.
   public init(
     _ purpose: Purpose, random: RandomStream = RandomStream(seed: 0, name: "tape"), checksFinite: Bool = false
   ) {

@@ -35,6 +35,7 @@ public protocol TensorOperation: Sendable {
   /// can do both at once, or reuse memory, and is implemented beside the other.
   /// - Parameters:
   ///   - gradient: with respect to the result; its memory may be written where nobody else uses it.
+  ///   - application: what was computed.
   ///   - sums: an entry for each input: what was found before, `nil` where there is nothing yet. Of an input that is given
   ///     twice the first entry has it. Entries for which no gradient is wanted may stay as they are.
   func pullback<Scalar>(

@@ -99,8 +99,10 @@ public final class Trainer {
   }
 
   /// A run that goes on from the checkpoint in a directory.
-  /// - Parameter settings: what is asked for now. It may differ from what the run began with in the place of the data, as
-  ///   long as they are the same, and in the number of epochs, to which the schedule is stretched from here on.
+  /// - Parameters:
+  ///   - path: the run's directory.
+  ///   - settings: what is asked for now. It may differ from what the run began with in the place of the data, as long as
+  ///     they are the same, and in the number of epochs, to which the schedule is stretched from here on.
   /// - Returns: `nil` where the directory holds no checkpoint.
   /// - Throws: `TrainingError` where the files are not those of one run, settings differ or the data are others.
   public convenience init?(resuming path: String, settings: (TrainingSettings) throws -> TrainingSettings) throws {

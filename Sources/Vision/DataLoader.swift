@@ -24,6 +24,9 @@ public final class DataLoader {
 
   /// Starts to load.
   /// - Parameters:
+  ///   - dataset: the images.
+  ///   - transform: what makes a network's input of one.
+  ///   - batchSize: images in a batch.
   ///   - indices: which images, in which order; by default all.
   ///   - workers: threads.
   ///   - prefetch: batches that are made ahead.

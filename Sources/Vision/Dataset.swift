@@ -78,8 +78,9 @@ public enum DatasetError: Error, CustomStringConvertible, Sendable, Equatable {
 /// Opens the images in a directory, whatever their kind: IDX files (MNIST, Fashion-MNIST), CIFAR-10's binary files, a
 /// folder for each class, or a flat folder.
 ///
-/// A directory that holds `train` and `val` (or `valid`, `validation`, `test`) is entered as `split` says.
 /// - Parameters:
+///   - directory: where they are.
+///   - split: which part is entered where the directory holds `train` and `val` (or `valid`, `validation`, `test`).
 ///   - labels: a file with one integer a line for a flat folder's images in sorted order.
 ///   - wordNetIndex: the class index of each WordNet identifier. If every class folder is called so, labels are these
 ///     indices, so that a subset of ImageNet is scored right.

@@ -70,8 +70,7 @@ public struct EvaluationTransform: Sendable, Hashable, Codable {
     }
   }
 
-  /// Makes the network's input of an image.
-  /// - Parameter target: `[C, H, W]` numbers, all of which are written.
+  /// Makes the network's input of an image: `[C, H, W]` numbers, all of which are written to `target`.
   public func callAsFunction(_ image: Image, into target: UnsafeMutableBufferPointer<Float>) {
     let (height, width) = outputSize
     precondition(

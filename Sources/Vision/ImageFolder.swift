@@ -15,6 +15,7 @@ public struct ImageFolder: Dataset {
 
   /// Opens a directory of class folders.
   /// - Parameters:
+  ///   - directory: where they are.
   ///   - part: a folder in the directory that holds the class folders; paths begin with it.
   ///   - wordNetIndex: the index of each WordNet identifier, used if every folder is called by one, alone or before a name
   ///     (`n02085620-Chihuahua`).
@@ -74,8 +75,9 @@ public struct FlatFolder: Dataset {
   private let labels: [Int]?
 
   /// Opens a folder of images.
-  /// - Parameter labels: a file with one integer a line, for the images in sorted order; blank lines at its end are
-  ///   ignored.
+  /// - Parameters:
+  ///   - directory: the folder.
+  ///   - path: a file with one integer a line, for the images in sorted order; blank lines at its end are ignored.
   /// - Throws: `DatasetError` where there is no image, or the labels do not fit.
   public init(_ directory: String, labels path: String? = nil) throws(DatasetError) {
     self.directory = directory

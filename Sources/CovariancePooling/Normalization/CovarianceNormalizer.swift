@@ -9,7 +9,9 @@ public protocol CovarianceNormalizer: Sendable {
   static var names: [String] { get }
 
   /// Reads the options of its text form.
-  /// - Parameter name: which of `names` the text begins with.
+  /// - Parameters:
+  ///   - name: which of `names` the text begins with.
+  ///   - options: what the text sets; each that is read is taken out.
   /// - Throws: for an option whose value is not allowed; those that are not taken are refused afterwards.
   init(_ name: String, _ options: inout NormalizationOptions) throws(NormalizationError)
 

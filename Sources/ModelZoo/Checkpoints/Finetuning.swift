@@ -28,6 +28,7 @@ extension AnyNetwork {
   /// that was trained, which is said.
   /// - Parameters:
   ///   - asked: the network; class count, head and normalisation are as it says, flavour and input as the file.
+  ///   - path: the file.
   ///   - seed: of the new head's values.
   /// - Throws: `CheckpointError`, `LoadError`.
   public static func withBackbone(

@@ -7,7 +7,10 @@ extension AnyNetwork {
   ///
   /// Loading is strict: every tensor of the network must be in the file with its shape, and the file may hold no others,
   /// except DropCov's attention, which inference does not use.
-  /// - Parameter adjust: changes what is to differ from the network that the file holds: its normalisation, its input.
+  /// - Parameters:
+  ///   - asked: the network that is wanted.
+  ///   - path: the file.
+  ///   - adjust: changes what is to differ from the network that the file holds: its normalisation, its input.
   /// - Throws: `CheckpointError` for a file that cannot be read, `LoadError` for one that does not fit.
   public static func load(
     _ asked: NetworkConfiguration, from path: String, adjust: (inout NetworkConfiguration) throws -> Void = { _ in }

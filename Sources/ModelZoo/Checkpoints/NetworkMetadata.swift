@@ -42,6 +42,7 @@ extension EvaluationTransform {
 extension Network {
   /// Writes the network as safetensors, by PyTorch's names, with everything that loading it again takes.
   /// - Parameters:
+  ///   - path: the file, which is replaced where there is one.
   ///   - classNames: the classes' names, where they are not those of a known data set.
   ///   - metadata: what else the file is to say.
   /// - Throws: `FileError` where the file cannot be written; then there is none.
