@@ -31,6 +31,7 @@ arguments.add_argument("--seconds", type=float, default=2, help="for each measur
 arguments.add_argument("--peers", default=",".join(NAMES))
 arguments.add_argument("--threads", type=int, default=os.cpu_count())
 arguments.add_argument("--output", default=str(here.parent / "Results"))
+arguments.add_argument("--name", default="inference", help="of the files that are written")
 options = arguments.parse_args()
 output = pathlib.Path(options.output)
 
@@ -42,8 +43,9 @@ def save_random_network(model, path):
     network = make_network(model).eval()
     with torch.no_grad():
         deviation = network(torch.rand(2, 3, 224, 224) * 4 - 2).std()
-        network.fc.weight /= deviation
-        network.fc.bias /= deviation
+        classifier = [module for module in network.modules() if isinstance(module, torch.nn.Linear)][-1]
+        classifier.weight /= deviation
+        classifier.bias /= deviation
     torch.save(network.state_dict(), path)
 
 
@@ -122,9 +124,9 @@ def draw(rows, path):
         places = [i + (position - (len(runtimes) - 1) / 2) * width for i in range(len(groups))]
         bars = axes.bar(places, heights, width, color=colors[runtime], label=NAMES.get(runtime, "swift-covpool"))
         axes.bar_label(bars, [f"{h:.0f}" for h in heights], fontsize=6, padding=1)
-    axes.set_xticks(range(len(groups)), [f"{model.removesuffix('-fastmpn')}\nbatch {batch}" for model, batch in groups])
+    axes.set_xticks(range(len(groups)), [f"{model.replace('-', chr(10) + '-')}\nbatch {batch}" for model, batch in groups], fontsize=7)
     axes.set_ylabel("images per second")
-    axes.set_title(f"Fast-MPN networks, 224 px, float32, {options.threads} threads of {processor()}", fontsize=9)
+    axes.set_title(f"224 px, float32, {options.threads} threads of {processor()}", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, ncols=len(runtimes), fontsize=8)
     figure.savefig(path, metadata={"Date": None})
@@ -146,8 +148,8 @@ with tempfile.TemporaryDirectory() as name:
         for file in folder.glob(f"{model}.*"):
             file.unlink()
 
-write_csv(output / "inference.csv", rows)
-draw(rows, output / "inference.svg")
+write_csv(output / f"{options.name}.csv", rows)
+draw(rows, output / f"{options.name}.svg")
 peers = options.peers.split(",")
 versions = {row["runtime"]: row["version"] for row in rows}
 print(f"{processor()}, {options.threads} threads, {versions['covpool']}, "

@@ -215,8 +215,12 @@ def classify(network, x):
 
 
 def make_network(name, **arguments):
-    """The network of either family with this name, or a head."""
+    """The network of this name, of whichever architecture, or a head."""
     if name.startswith("head-"):
         return Head(name, **arguments)
+    if not name.startswith("resnet"):
+        from light_networks import make_light_network
+
+        return make_light_network(name, **arguments)
     depth = int(name.partition("-")[0].removeprefix("resnet"))
     return Network(name, **arguments) if depth in STAGES else SmallNetwork(name, **arguments)
