@@ -35,7 +35,7 @@ import ToolTestSupport
     let file = try Checkpoint(contentsOf: scratch.path + "/f.safetensors")
     let stored = try #require(file.tensors["features"])
     #expect(try stored.shape == [5, 36] && stored.tensor(as: Float.self).scalars == values)
-    #expect(file.metadata["labels"] == "[0,1,2,3,4]" && file.metadata["model"] == "resnet20-fastmpn")
+    #expect(file.metadata["labels"] == "[0,1,2,3,4]" && file.metadata["model"] == "resnet20-fastmpn.d8")
     let extractor = try FeatureExtractor(Zoo.network("resnet20-fastmpn", checkpoint: checkpoint).network)
     let image = try openDataset(scratch.path + "/data").image(3)
     #expect(try extractor(image).scalars == Array(values[3 * 36..<4 * 36]))
