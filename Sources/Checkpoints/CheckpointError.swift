@@ -1,3 +1,5 @@
+import Foundation
+
 /// Why a checkpoint cannot be read or written. Every case names the file, and its description is one line.
 public enum CheckpointError: Error, Sendable, Equatable {
   /// The file cannot be opened, is not a regular file, or is empty.
@@ -46,4 +48,9 @@ func printable(_ name: String) -> String {
   var shown = ""
   for scalar in name.unicodeScalars.prefix(limit) { shown += scalar.escaped(asASCII: false) }
   return name.unicodeScalars.dropFirst(limit).isEmpty ? shown : shown + "…"
+}
+
+extension CheckpointError: LocalizedError {
+  /// The description, which `localizedDescription` shows.
+  public var errorDescription: String? { description }
 }

@@ -23,7 +23,7 @@ package func writeSafetensors<S: RealScalar>(
   _ tensors: [(name: String, tensor: Tensor<S>)], metadata: [String: String], to path: String,
   as type: ElementType = .float32, tag: String?
 ) throws {
-  precondition(type.isFloatingPoint, "tensors of \(S.name) cannot be written as \(type.rawValue)")
+  check(type.isFloatingPoint, "tensors of \(S.name) cannot be written as \(type.rawValue)")
   let header = try safetensorsHeader(
     tensors.map { ($0.name, $0.tensor.shape) }, metadata: metadata, type: type, path: path)
   do {

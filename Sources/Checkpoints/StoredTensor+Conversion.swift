@@ -105,7 +105,7 @@ extension StoredTensor {
   @inline(__always)
   private func forEachElement<Bits: FixedWidthInteger & BitwiseCopyable>(_ body: (Bits) -> Void) {
     let width = MemoryLayout<Bits>.size
-    precondition(width == type.byteWidth, "\(width) bytes for an element of type \(type.rawValue)")
+    check(width == type.byteWidth, "\(width) bytes for an element of type \(type.rawValue)")
     let swap = isBigEndian
     @inline(__always) func run(from start: UnsafeRawPointer, count: Int, byteStride: Int) {
       for index in 0..<count {

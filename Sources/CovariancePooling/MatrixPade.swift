@@ -1,5 +1,6 @@
 import Foundation
 import Kernels
+import Tensors
 
 /// An approximate matrix square root by the [m/m] Padé approximant of √(1 − x): MPA (Song et al. 2022,
 /// FastDifferentiableMatSqrt).
@@ -15,7 +16,7 @@ public struct MatrixPade: TensorOperation, Hashable {
   /// A square root by the approximant of this degree.
   /// - Precondition: `degree` is at least 1.
   public init(degree: Int = 5) {
-    precondition(degree >= 1, "a Padé approximant needs a degree of at least 1, not \(degree)")
+    check(degree >= 1, "a Padé approximant needs a degree of at least 1, not \(degree)")
     self.degree = degree
   }
 

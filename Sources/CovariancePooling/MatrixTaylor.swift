@@ -1,4 +1,5 @@
 import Kernels
+import Tensors
 
 /// An approximate matrix square root by the Taylor polynomial of √(1 − x): MTP (Song et al. 2022, FastDifferentiableMatSqrt).
 ///
@@ -11,7 +12,7 @@ public struct MatrixTaylor: TensorOperation, Hashable {
   /// A square root by a polynomial of this degree.
   /// - Precondition: `degree` is at least 1.
   public init(degree: Int = 10) {
-    precondition(degree >= 1, "a Taylor polynomial needs a degree of at least 1, not \(degree)")
+    check(degree >= 1, "a Taylor polynomial needs a degree of at least 1, not \(degree)")
     self.degree = degree
   }
 

@@ -1,4 +1,5 @@
 import Kernels
+import Tensors
 
 /// An approximate matrix square root by coupled Newton–Schulz iterations: Fast-MPN, iSQRT-COV (Li et al. 2018, eq. 4–6).
 ///
@@ -51,8 +52,8 @@ public struct NewtonSchulz: TensorOperation, Hashable {
     iterations: Int? = nil, scaling: Scaling = .trace, tolerance: Double? = nil, form: Form = .automatic
   ) {
     let iterations = iterations ?? (tolerance == nil ? 5 : 30)
-    precondition(iterations >= 1, "Newton–Schulz needs at least one iteration, not \(iterations)")
-    precondition(tolerance.map { $0 > 0 } ?? true, "Newton–Schulz needs a positive tolerance")
+    check(iterations >= 1, "Newton–Schulz needs at least one iteration, not \(iterations)")
+    check(tolerance.map { $0 > 0 } ?? true, "Newton–Schulz needs a positive tolerance")
     (self.iterations, self.scaling) = (iterations, scaling)
     (self.tolerance, self.form) = (tolerance, form)
   }

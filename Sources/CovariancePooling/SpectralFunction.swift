@@ -20,9 +20,9 @@ public enum SpectralFunction: Hashable, Sendable {
   func validate() {
     switch self {
     case .power(let exponent):
-      precondition(exponent > 0, "the power of a singular covariance needs a positive exponent, not \(exponent)")
+      check(exponent > 0, "the power of a singular covariance needs a positive exponent, not \(exponent)")
     case .logarithm(let shift):
-      precondition(shift > 0, "the logarithm of a singular covariance needs a positive shift, not \(shift)")
+      check(shift > 0, "the logarithm of a singular covariance needs a positive shift, not \(shift)")
     }
   }
 

@@ -1,4 +1,5 @@
 import Kernels
+import Tensors
 
 /// An operation whose result is the square root of a covariance, exact or approximate.
 public protocol SquareRootOperation: TensorOperation {
@@ -28,7 +29,7 @@ extension SquareRootOperation {
   /// The same root with another gradient than its own.
   /// - Precondition: `isSquareRoot`.
   public func differentiated(by gradient: SquareRootGradient) -> any TensorOperation {
-    precondition(isSquareRoot, "\(gradient) is the gradient of a square root, not of \(self)")
+    check(isSquareRoot, "\(gradient) is the gradient of a square root, not of \(self)")
     return SubstitutedGradient(forward: self, gradient: gradient)
   }
 }
@@ -185,7 +186,7 @@ private struct SubstitutedGradient<Forward: SquareRootOperation>: TensorOperatio
 public func squareRootResiduals<Scalar: RealScalar>(
   _ roots: Tensor<Scalar>, of covariances: Tensor<Scalar>
 ) -> [Double] {
-  precondition(
+  check(
     roots.shape == covariances.shape && roots.rank == 3 && roots.shape[1] == roots.shape[2],
     "roots \(roots.shape) of covariances \(covariances.shape)")
   let d = roots.shape[1]

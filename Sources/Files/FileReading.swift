@@ -172,3 +172,8 @@ private func kind(_ status: stat) -> FileKind {
   default: .other
   }
 }
+
+extension FileError: LocalizedError {
+  /// The description, which `localizedDescription` shows.
+  public var errorDescription: String? { description }
+}

@@ -44,8 +44,9 @@ public final class Plan<Scalar: RealScalar>: Sendable {
 
   /// The network's result for a batch: `[B] + inputShape` to `[B] + outputShape`.
   ///
-  /// Each image's result is the same to the bit alone and in any batch, and for any number of threads: nothing is chosen
-  /// by them.
+  /// Each image's result is the same to the bit alone and in any batch, and for any number of threads, if every operation's is.
+  /// Of this package's operations that is so but for `MatrixProduct`, and for `LinearMap` of more than two axes, which cut their
+  /// rows across the batch: there the last digits may differ.
   /// - Throws: what an operation has no result for, or whose result is not finite: the first such image.
   public func callAsFunction(_ x: Tensor<Scalar>) throws(NumericalFailure) -> Tensor<Scalar> {
     let (result, failure) = collectingNumericalFailures { run(x) { $0.run($1) } }

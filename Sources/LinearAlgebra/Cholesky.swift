@@ -15,7 +15,7 @@ public struct Cholesky<Scalar: RealScalar>: Sendable {
   ///   - size: rows and columns; may be 0.
   /// - Throws: `LAPACKError.notPositiveDefinite` with the index of the failing pivot, or `.notFinite`.
   public init(_ matrix: [Scalar], size: Int) throws(LAPACKError) {
-    precondition(size >= 0 && matrix.count == size * size, "\(matrix.count) scalars for a matrix of \(size)×\(size)")
+    check(size >= 0 && matrix.count == size * size, "\(matrix.count) scalars for a matrix of \(size)×\(size)")
     prepareBLAS()
     self.size = size
     var factor = matrix
@@ -37,7 +37,7 @@ public struct Cholesky<Scalar: RealScalar>: Sendable {
   /// - Returns: the solutions, likewise.
   /// - Precondition: `b.count` is a multiple of `size`.
   public func solve(_ b: [Scalar]) -> [Scalar] {
-    precondition(
+    check(
       size == 0 ? b.isEmpty : b.count.isMultiple(of: size), "\(b.count) scalars are not right-hand sides of \(size)")
     guard !b.isEmpty else { return [] }
     prepareBLAS()

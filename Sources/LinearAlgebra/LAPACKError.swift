@@ -1,3 +1,5 @@
+import Foundation
+
 /// Why a decomposition failed.
 public enum LAPACKError: Error, Equatable, Sendable, CustomStringConvertible {
   /// LAPACK refused an argument: a mistake in this package, not in the data. `position` counts from 1 in the
@@ -67,4 +69,9 @@ package enum LAPACKRoutine: String {
       preconditionFailure("\(name) has no positive info, but returned \(info)")
     }
   }
+}
+
+extension LAPACKError: LocalizedError {
+  /// The description, which `localizedDescription` shows.
+  public var errorDescription: String? { description }
 }

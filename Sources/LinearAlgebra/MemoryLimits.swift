@@ -98,3 +98,8 @@ func endWithoutMemory(bytes: Int, for purpose: String = "") -> Never {
   _ = Array(line.utf8).withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
   _exit(1)
 }
+
+extension MemoryError: LocalizedError {
+  /// The description, which `localizedDescription` shows.
+  public var errorDescription: String? { description }
+}

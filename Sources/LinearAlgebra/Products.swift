@@ -51,7 +51,7 @@ public func multiply<Scalar: RealScalar>(
   _ a: MatrixView<Scalar>, _ b: MatrixView<Scalar>, into result: UnsafeMutablePointer<Scalar>, stride: Int? = nil,
   scale: Scalar = 1, keeping: Scalar = 0
 ) {
-  precondition(a.columns == b.rows, "product of \(a.rows)×\(a.columns) and \(b.rows)×\(b.columns)")
+  check(a.columns == b.rows, "product of \(a.rows)×\(a.columns) and \(b.rows)×\(b.columns)")
   prepareBLAS()
   let (m, n, k) = (Int32(a.rows), Int32(b.columns), Int32(a.columns))
   guard m > 0, n > 0 else { return }

@@ -19,13 +19,13 @@ public final class SingularValueDecomposition<Scalar: RealScalar> {
   ///   scalars of the workspace, about 4 r², in 32 bits.
   public init(rows: Int, columns: Int) {
     let (lesser, greater) = (min(rows, columns), max(rows, columns))
-    precondition(
+    check(
       lesser >= 0 && lesser <= 1 << 14 && greater <= 1 << 20,
       "a singular value decomposition of matrices of \(rows)×\(columns)")
     (self.rows, self.columns) = (rows, columns)
     var numbers = Scalar(0)
     let info = Self.gesdd(rows, columns, nil, nil, nil, nil, &numbers, -1, nil)
-    precondition(info == 0, "workspace query of gesdd for \(rows)×\(columns) returned \(info)")
+    check(info == 0, "workspace query of gesdd for \(rows)×\(columns) returned \(info)")
     workspace = Workspace(numbers: workspaceCount(numbers), integers: 8 * lesser)
   }
 
@@ -81,7 +81,7 @@ public func singularValueDecomposition<Scalar: RealScalar>(
   of matrix: [Scalar], rows: Int, columns: Int
 ) throws(LAPACKError) -> (left: [Scalar], values: [Scalar], right: [Scalar]) {
   let decomposer = SingularValueDecomposition<Scalar>(rows: rows, columns: columns)
-  precondition(matrix.count == rows * columns, "\(matrix.count) scalars for a matrix of \(rows)×\(columns)")
+  check(matrix.count == rows * columns, "\(matrix.count) scalars for a matrix of \(rows)×\(columns)")
   let rank = decomposer.rank
   var (copy, values) = (matrix, [Scalar](repeating: 0, count: rank))
   var left = [Scalar](repeating: 0, count: rows * rank)

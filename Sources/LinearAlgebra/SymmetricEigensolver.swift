@@ -31,7 +31,7 @@ public final class SymmetricEigensolver<Scalar: RealScalar> {
   /// A solver for matrices of `size` × `size`.
   /// - Precondition: `size` is in `0...maximumSize`.
   public init(size: Int, algorithm: EigenAlgorithm = .divideAndConquer) {
-    precondition((0...Self.maximumSize).contains(size), "an eigensolver for matrices of \(size)×\(size)")
+    check((0...Self.maximumSize).contains(size), "an eigensolver for matrices of \(size)×\(size)")
     (self.size, self.algorithm) = (size, algorithm)
     var (numbers, integers) = (Scalar(0), Int32(0))
     var info: Int32
@@ -48,7 +48,7 @@ public final class SymmetricEigensolver<Scalar: RealScalar> {
       case .mrrr: info = Self.syevr(size, nil, nil, nil, nil, &numbers, -1, &integers, -1)
       }
     }
-    precondition(info == 0, "workspace query of \(algorithm) for size \(size) returned \(info)")
+    check(info == 0, "workspace query of \(algorithm) for size \(size) returned \(info)")
     let isInPlace = algorithm == .divideAndConquer
     // The matrix beside its diagonal and the reflections' factors, where they are this type's to keep.
     workspace = Workspace(
@@ -193,7 +193,7 @@ public func symmetricEigendecomposition<Scalar: RealScalar>(
   of matrix: [Scalar], size: Int, algorithm: EigenAlgorithm = .divideAndConquer
 ) throws(LAPACKError) -> (values: [Scalar], vectors: [Scalar]) {
   let solver = SymmetricEigensolver<Scalar>(size: size, algorithm: algorithm)
-  precondition(matrix.count == size * size, "\(matrix.count) scalars for a matrix of \(size)×\(size)")
+  check(matrix.count == size * size, "\(matrix.count) scalars for a matrix of \(size)×\(size)")
   var (values, vectors) = ([Scalar](repeating: 0, count: size), matrix)
   try solver.decompose(&vectors, values: &values)
   return (values, vectors)

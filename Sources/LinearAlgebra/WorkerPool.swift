@@ -16,7 +16,7 @@ public final class WorkerPool: @unchecked Sendable {
   public var width: Int {
     get { widthSetting.load(ordering: .relaxed) }
     set {
-      precondition(newValue >= 1, "a pool needs at least one thread, not \(newValue)")
+      check(newValue >= 1, "a pool needs at least one thread, not \(newValue)")
       widthSetting.store(min(newValue, Self.mostThreads), ordering: .relaxed)
     }
   }

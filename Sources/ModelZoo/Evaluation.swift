@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 
 /// One pass over a data set: accuracy, loss and speed.
 public struct Evaluation {
@@ -49,7 +50,7 @@ public struct Evaluation {
 
   /// A pass with batches of this size.
   public init(batchSize: Int = 16, decoders: Int? = nil, averagesMirrors: Bool = false) {
-    precondition(batchSize > 0, "a batch holds at least one image, not \(batchSize)")
+    check(batchSize > 0, "a batch holds at least one image, not \(batchSize)")
     (self.batchSize, self.averagesMirrors) = (batchSize, averagesMirrors)
     self.decoders = decoders ?? max(1, WorkerPool.shared.width)
   }
@@ -81,8 +82,7 @@ public struct Evaluation {
       dataset: data, transform: classifier.transform, batchSize: batchSize, indices: Array(0..<total),
       workers: decoders, prefetch: prefetch)
     var summary = Summary(
-      metrics: ClassificationMetrics(), confusions: ConfusionTable(classes: classifier.configuration.classes),
-      failures: [], images: 0, seconds: 0)
+      metrics: ClassificationMetrics(), confusions: ConfusionTable(), failures: [], images: 0, seconds: 0)
     while let batch = loader.next() {
       if let error = shouldStop(batch.failures) { throw error }
       if isCancelled() {
@@ -158,4 +158,9 @@ public struct EvaluationError: Error, CustomStringConvertible, Sendable {
   public init(path: String, failure: NumericalFailure) { (self.path, self.failure) = (path, failure) }
 
   public var description: String { "\(path): \(failure.operation): \(failure.reason)" }
+}
+
+extension EvaluationError: LocalizedError {
+  /// The description, which `localizedDescription` shows.
+  public var errorDescription: String? { description }
 }

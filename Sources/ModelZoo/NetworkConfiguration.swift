@@ -56,8 +56,10 @@ public struct NetworkConfiguration: Hashable, Sendable, Codable {
   public var imageSize: Int { input.outputSize.height }
   /// The shape of one image, as a batch: `[1, C, H, W]`.
   public var inputShape: Shape { [1, inputChannels, input.outputSize.height, input.outputSize.width] }
-  /// Whether it is made for images of some tens of pixels, as CIFAR's and Fashion-MNIST's are.
-  public var isSmall: Bool { imageSize < 64 }
+  /// Whether its backbone is made for images of some tens of pixels, as CIFAR's and Fashion-MNIST's are, whatever it is given.
+  public var isSmall: Bool {
+    (Zoo.architecture(of: backbone)?.input(backbone, channels: inputChannels) ?? input).outputSize.height < 64
+  }
 
   /// What it is called: `resnet50-fastmpn`, with tags for what departs from the PyTorch release, `.mindspore` and `.d128`.
   /// Class count, input and a normalisation's options are not part of it.
@@ -65,7 +67,8 @@ public struct NetworkConfiguration: Hashable, Sendable, Codable {
     var name = backbone
     if covariance != nil { name += "-\(headName)" }
     if flavour != .pytorch { name += ".\(flavour.rawValue)" }
-    if let covariance, covariance.dimension != architecture.release(backbone, flavour: flavour)?.dimension {
+    let released = Zoo.architecture(of: backbone)?.release(backbone, flavour: flavour)
+    if let covariance, covariance.dimension != released?.dimension {
       name += ".d\(covariance.dimension)"
     }
     return name
@@ -80,7 +83,7 @@ public struct NetworkConfiguration: Hashable, Sendable, Codable {
       covariance.map { covariance in
         "\(PublishedHead(normalization)?.title ?? covariance.normalization.name) covariance pooling, d = \(covariance.dimension)"
       } ?? "global average pooling"
-    return "\(architecture.title(backbone)) with \(pooling)"
+    return "\(Zoo.architecture(of: backbone)?.title(backbone) ?? backbone) with \(pooling)"
   }
 
   /// The architecture whose backbone this is.

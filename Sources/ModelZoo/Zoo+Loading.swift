@@ -16,16 +16,30 @@ extension Zoo {
       try adjust(&configuration)
       var network = AnyNetwork<Float>(configuration)
       network.initialize(seed: randomSeed ?? 0)
+      try network.checkPositions()
       return (network, nil)
     }
-    return try AnyNetwork<Float>.load(entry.configuration, from: path, adjust: adjust)
+    let (network, report) = try AnyNetwork<Float>.load(entry.configuration, from: path, adjust: adjust)
+    try network.checkPositions()
+    return (network, report)
   }
 
   /// The zoo's name of the network that a checkpoint holds: what a file of this package says, else what the names of the
   /// tensors point to; `nil` where they point to none.
   /// - Throws: `CheckpointError`.
   public static func model(ofCheckpoint path: String) throws -> String? {
-    let file = NetworkCheckpoint(try Checkpoint(contentsOf: path))
+    let file = try NetworkCheckpoint(try Checkpoint(contentsOf: path))
     return [file.metadata["model"], file.likelyModel].compactMap { $0 }.first { (try? entry(named: $0)) != nil }
+  }
+}
+
+extension AnyNetwork {
+  /// - Throws: `ZooError.imageTooSmall` where the last feature maps have one position, of which every covariance is 0.
+  func checkPositions() throws(ZooError) {
+    guard configuration.covariance != nil else { return }
+    let trace = trace(input: configuration.inputShape) { $0.features($1) }
+    guard trace.values[trace.output].shape.dropFirst(2).reduce(1, *) > 1 else {
+      throw .imageTooSmall(configuration.name, configuration.imageSize)
+    }
   }
 }

@@ -1,4 +1,5 @@
 import CovariancePooling
+import Foundation
 
 /// The table of all networks.
 public enum Zoo {
@@ -19,8 +20,7 @@ public enum Zoo {
   /// - Throws: `ZooError.unknownModel` with names that come close.
   public static func entry(named name: String) throws(ZooError) -> ZooEntry {
     if let entry = entries.first(where: { $0.name == name }) { return entry }
-    let alias = architectures.lazy.compactMap { $0.aliases[name] }.first
-    guard let configuration = configuration(named: alias ?? name) else {
+    guard let configuration = configuration(named: withoutAlias(name)) else {
       throw ZooError.unknownModel(name, suggestions(for: name))
     }
     return entries.first { $0.configuration == configuration }
@@ -38,15 +38,24 @@ public enum Zoo {
       normalization = found
     }
     let tags = parts.dropFirst()
+    guard Set(tags).count == tags.count, tags.count { $0.first == "d" } <= 1 else { return nil }
     let flavour: Flavour = tags.contains("mindspore") ? .mindspore : .pytorch
     guard var configuration = architecture.configuration(base[0], normalization, flavour: flavour) else { return nil }
     for tag in tags where tag != "mindspore" {
-      guard normalization != nil, tag.first == "d", let dimension = Int(tag.dropFirst()),
+      guard normalization != nil, tag.first == "d", let dimension = Int(tag.dropFirst()), tag == "d\(dimension)",
         CovarianceHead.dimensions.contains(dimension)
       else { return nil }
       configuration.covariance?.dimension = dimension
     }
     return configuration
+  }
+
+  /// A name with the whole of it, or its backbone, in the zoo's own words.
+  private static func withoutAlias(_ name: String) -> String {
+    func own(_ name: String) -> String? { architectures.lazy.compactMap { $0.aliases[name] }.first }
+    if let whole = own(name) { return whole }
+    let end = name.firstIndex { $0 == "-" || $0 == "." } ?? name.endIndex
+    return own(String(name[..<end])).map { $0 + name[end...] } ?? name
   }
 
   /// Up to five names that share the most with `name`.
@@ -73,6 +82,8 @@ extension CovarianceHead {
 public enum ZooError: Error, CustomStringConvertible, Sendable {
   /// No network has this name; some come close.
   case unknownModel(String, [String])
+  /// Images of this size leave one position to take the covariance over.
+  case imageTooSmall(String, Int)
   /// A network pools by no covariance.
   case noCovariance(String)
   /// A checkpoint is that of no network of the zoo.
@@ -85,10 +96,17 @@ public enum ZooError: Error, CustomStringConvertible, Sendable {
     case .unknownModel(let name, let close):
       "unknown model '\(name)'" + (close.isEmpty ? "" : "; did you mean \(close.joined(separator: ", "))?")
         + " (zoo-eval --list shows all)"
+    case .imageTooSmall(let name, let size):
+      "\(name): images of \(size) px leave feature maps of one position, whose covariance is 0 whatever they show"
     case .noCovariance(let name): "\(name) has no covariance head"
     case .unrecognized(let path): "\(path): does not say which network it is, and looks like none of the zoo's"
     case .boxNotFound(let name, let places):
       "the weights of \(name) that come with this package are not found: looked for \(places.joined(separator: ", "))"
     }
   }
+}
+
+extension ZooError: LocalizedError {
+  /// The description, which `localizedDescription` shows.
+  public var errorDescription: String? { description }
 }

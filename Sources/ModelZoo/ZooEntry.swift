@@ -59,3 +59,30 @@ public struct NetworkCounts: Sendable, Equatable {
     multiplyAdds = network.trace(input: network.configuration.inputShape).multiplyAdds
   }
 }
+
+extension ZooEntry {
+  /// The entries of a backbone with each published head, and with d = 128.
+  /// - Parameters:
+  ///   - gap: setting, top-1 and top-5 with global average pooling; likewise `covariance` with Newton–Schulz iterations and
+  ///     `narrow` with them and d = 128.
+  ///   - files: identifiers of the checkpoints of the three, where there are some.
+  static func withPublishedHeads(
+    _ backbone: String, gap: [(String, Double, Double)] = [], covariance: [(String, Double, Double)] = [],
+    narrow: [(String, Double, Double)] = [], files: [String] = []
+  ) -> [ZooEntry] {
+    func figures(_ rows: [(String, Double, Double)]) -> [PublishedFigures] {
+      rows.map { PublishedFigures(source: "CVPR 2020 \($0.0)", top1: $0.1, top5: $0.2) }
+    }
+    func url(_ index: Int) -> String? { files.indices.contains(index) ? driveURL(files[index]) : nil }
+    func entry(_ name: String, _ published: [PublishedFigures], _ url: String?) -> ZooEntry? {
+      Zoo.configuration(named: name).map {
+        ZooEntry(name: name, configuration: $0, published: published, checkpointURL: url)
+      }
+    }
+    return [
+      entry(backbone, figures(gap), url(0)), entry("\(backbone)-fastmpn", figures(covariance), url(1)),
+      entry("\(backbone)-mpn", [], nil), entry("\(backbone)-dropcov", [], nil),
+      narrow.isEmpty ? nil : entry("\(backbone)-fastmpn.d128", figures(narrow), url(2)),
+    ].compactMap { $0 }
+  }
+}

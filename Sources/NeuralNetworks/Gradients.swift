@@ -1,3 +1,6 @@
+import Foundation
+import Tensors
+
 /// Gradients of a module's parameters, in the order of the module.
 ///
 /// One ordered collection: an optimiser, clipping, or a sum over machines walks it from front to back.
@@ -10,7 +13,7 @@ public struct Gradients<Scalar: RealScalar>: Sendable {
 
   /// Gradients of parameters with these names.
   public init(names: [String], tensors: [Tensor<Scalar>]) {
-    precondition(names.count == tensors.count, "\(names.count) names for \(tensors.count) gradients")
+    check(names.count == tensors.count, "\(names.count) names for \(tensors.count) gradients")
     (self.names, self.tensors) = (names, tensors)
     positions = Dictionary(uniqueKeysWithValues: zip(names, names.indices))
   }
@@ -142,4 +145,9 @@ extension Module {
       tensor = value
     }
   }
+}
+
+extension DifferentiationError: LocalizedError {
+  /// The description, which `localizedDescription` shows.
+  public var errorDescription: String? { description }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Kernels
+import Tensors
 
 /// Moves parameters against their gradients and remembers what it needs between steps.
 public protocol Optimizer<Scalar>: Sendable {
@@ -162,7 +163,7 @@ private func withScalars<Scalar: RealScalar>(
   of a: inout Tensor<Scalar>, _ b: inout Tensor<Scalar>,
   _ body: (UnsafeMutablePointer<Scalar>, UnsafeMutablePointer<Scalar>, Range<Int>) -> Void
 ) {
-  precondition(a.shape == b.shape, "a parameter \(a.shape) with a state \(b.shape)")
+  check(a.shape == b.shape, "a parameter \(a.shape) with a state \(b.shape)")
   a.withUnsafeMutableScalars { a in
     b.withUnsafeMutableScalars { b in
       guard let first = a.baseAddress, let second = b.baseAddress else { return }

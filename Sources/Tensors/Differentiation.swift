@@ -40,7 +40,7 @@ func add<Scalar>(_ part: Tensor<Scalar>?, to sum: inout Tensor<Scalar>?) {
   guard let part else { return }
   guard var whole = sum else { return sum = part }
   sum = nil
-  precondition(part.shape == whole.shape)
+  check(part.shape == whole.shape, "a gradient \(part.shape) for a sum \(whole.shape)")
   let target = whole.replacement()
   Addition().forward(
     [whole, part],

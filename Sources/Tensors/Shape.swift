@@ -6,7 +6,7 @@ public struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, RandomAccess
   /// A shape with these extents.
   /// - Precondition: no extent is negative.
   public init(_ dimensions: [Int]) {
-    precondition(dimensions.allSatisfy { $0 >= 0 }, "negative extent in shape \(dimensions)")
+    check(dimensions.allSatisfy { $0 >= 0 }, "negative extent in shape \(dimensions)")
     self.dimensions = dimensions
   }
 

@@ -13,7 +13,7 @@ public struct Tensor<Scalar: RealScalar>: Sendable {
   package var recording: Recording<Scalar>?
 
   package init(shape: Shape, storage: TensorStorage<Scalar>?, recording: Recording<Scalar>? = nil) {
-    precondition(storage == nil || storage!.count >= shape.scalarCount, "storage too small for shape \(shape)")
+    check(storage == nil || storage!.count >= shape.scalarCount, "storage too small for shape \(shape)")
     self.shape = shape
     self.storage = storage
     self.recording = recording
@@ -31,7 +31,7 @@ public struct Tensor<Scalar: RealScalar>: Sendable {
   /// A tensor with these scalars, in row-major order.
   /// - Precondition: there are as many as `shape` asks for.
   public init(_ shape: Shape, _ scalars: some Collection<Scalar>) {
-    precondition(
+    check(
       scalars.count == shape.scalarCount, "\(scalars.count) scalars for shape \(shape) of \(shape.scalarCount)")
     self.init(shape) { _ = $0.initialize(from: scalars) }
   }
@@ -62,16 +62,16 @@ public struct Tensor<Scalar: RealScalar>: Sendable {
   /// The only scalar.
   /// - Precondition: there is exactly one.
   public var item: Scalar {
-    precondition(scalarCount == 1, "item of a tensor of shape \(shape)")
+    check(scalarCount == 1, "item of a tensor of shape \(shape)")
     return withUnsafeScalars { $0[0] }
   }
 
   /// The scalar at a position, one index for each axis.
   public subscript(position: Int...) -> Scalar {
-    precondition(position.count == rank, "\(position.count) indices for shape \(shape)")
+    check(position.count == rank, "\(position.count) indices for shape \(shape)")
     var offset = 0
     for (index, extent) in zip(position, shape) {
-      precondition(index >= 0 && index < extent, "index \(position) outside shape \(shape)")
+      check(index >= 0 && index < extent, "index \(position) outside shape \(shape)")
       offset = offset * extent + index
     }
     return withUnsafeScalars { $0[offset] }

@@ -77,3 +77,8 @@ public struct RecipeError: Error, CustomStringConvertible {
     self.isLocated = isLocated
   }
 }
+
+extension RecipeError: LocalizedError {
+  /// The description, which `localizedDescription` shows.
+  public var errorDescription: String? { description }
+}

@@ -1,7 +1,7 @@
 extension Recipe {
   /// - Throws: `RecipeError` where nothing of the network, or all of it, is frozen.
   package func checkFrozen(_ network: AnyNetwork<Float>) throws {
-    let names = network.tensors.filter { $0.description.role == .parameter }.map(\.description.name)
+    let names = network.tensors.filter { $0.description.role != .buffer }.map(\.description.name)
     for prefix in frozen where !names.contains(where: ParameterGroup([prefix]).contains) {
       let parts = Set(names.map { String($0.prefix { $0 != "." }) }).sorted()
       throw RecipeError(

@@ -178,7 +178,8 @@ public final class Trainer {
       onEpoch(record)
     }
     try directory.write(
-      curves: curves(of: progress.records, title: "\(settings.model), seed \(settings.seed)"), run: progress.run)
+      curves: curves(of: progress.records, title: "\(network.configuration.name), seed \(settings.seed)"),
+      run: progress.run)
     return .complete
   }
 

@@ -1,3 +1,5 @@
+import Foundation
+
 /// Why training cannot begin or go on. Every description is one line.
 public enum TrainingError: Error, CustomStringConvertible {
   /// A file or directory cannot be written.
@@ -33,4 +35,9 @@ public enum TrainingError: Error, CustomStringConvertible {
       "epoch \(epoch), step \(step): \(tensor) is not finite; the last good checkpoint is kept"
     }
   }
+}
+
+extension TrainingError: LocalizedError {
+  /// The description, which `localizedDescription` shows.
+  public var errorDescription: String? { description }
 }

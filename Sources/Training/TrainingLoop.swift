@@ -61,6 +61,9 @@ public struct TrainingLoop<Model: Module<Float>> {
     on data: any Dataset, transform: EvaluationTransform, onStep: (StepReport) -> Void = { _ in },
     shouldStop: (borrowing Self) throws -> Bool = { _ in false }
   ) throws -> Bool {
+    check(
+      recipe.batchSize >= communicator.size,
+      "a batch of \(recipe.batchSize) images cannot be shared out among \(communicator.size) ranks")
     let order = DataOrder(
       count: data.count, batchSize: recipe.batchSize, seed: seed, epoch: epoch, rank: communicator.rank,
       ranks: communicator.size)
@@ -69,10 +72,12 @@ public struct TrainingLoop<Model: Module<Float>> {
       batchSize: order.share, indices: (min(step, order.steps)..<order.steps).flatMap(order.indices(ofStep:)),
       workers: WorkerPool.shared.width)
     var start = ContinuousClock.now
-    while let batch = loader.next() {
-      let labels = batch.labels.compactMap { $0 }
+    while step < order.steps {
+      // A rank without images in a step still answers the others.
+      let batch = loader.next()
+      let labels = batch?.labels.compactMap { $0 } ?? []
       let rate = recipe.learningRate(at: Double(epoch) + Double(step) / Double(order.steps))
-      if !labels.isEmpty { try learn(batch.images, labels, rate: rate) }
+      if !labels.isEmpty || communicator.size > 1 { try learn(batch?.images, labels, rate: rate) }
       step += 1
       let now = ContinuousClock.now
       sums.seconds += (now - start) / .seconds(1)
@@ -82,7 +87,7 @@ public struct TrainingLoop<Model: Module<Float>> {
           epoch: epoch + 1, images: min(step * recipe.batchSize, data.count), totalImages: data.count,
           timedImages: sums.images, seconds: sums.seconds, loss: sums.loss / Double(max(sums.images, 1)),
           top1: 100 * Double(sums.correct) / Double(max(sums.images, 1)), learningRate: rate,
-          failures: batch.failures))
+          failures: batch?.failures ?? []))
       if step < order.steps, try shouldStop(self) { return false }
     }
     guard sums.images > 0 else {
@@ -97,32 +102,50 @@ public struct TrainingLoop<Model: Module<Float>> {
     (step, sums) = (0, EpochSums())
   }
 
-  /// One step: `[B, C, H, W]` and the right class of each image.
-  private mutating func learn(_ images: Tensor<Float>, _ labels: [Int], rate: Double) throws {
+  /// One step: `[B, C, H, W]` and the right class of each image; `nil` and none for a rank without images.
+  private mutating func learn(_ images: Tensor<Float>?, _ labels: [Int], rate: Double) throws {
     let stream = communicator.rank == 0 ? "" : " \(communicator.rank)"
     let random = RandomStream(seed: seed, name: "step \(epoch) \(step)\(stream)")
-    let loss = SoftmaxCrossEntropy(labels: labels, labelSmoothing: recipe.labelSmoothing)
-    var (result, auxiliary) = try valueWithGradients(of: model, random: random, frozen: ParameterGroup(recipe.frozen)) {
-      model in
-      let logits = model(images)
-      return (loss.applied(to: logits), [logits])
+    var (gradients, value, right) = (noGradients, 0.0, 0)
+    if let images, !labels.isEmpty {
+      let loss = SoftmaxCrossEntropy(labels: labels, labelSmoothing: recipe.labelSmoothing)
+      let (result, auxiliary) = try valueWithGradients(
+        of: model, random: random, frozen: ParameterGroup(recipe.frozen)
+      ) { model in
+        let logits = model(images)
+        return (loss.applied(to: logits), [logits])
+      }
+      (gradients, value, right) = (result.gradients, Double(result.value.item), correct(auxiliary[0], labels))
+      guard communicator.size > 1 || (value.isFinite && gradients.norm.isFinite) else {
+        throw notFinite(images, loss, random, gradients)
+      }
+      model.apply(result.updates)
+      sums.dropRate += result.metrics[.dropRate] ?? 0
     }
-    try communicator.average(&result.gradients, weight: Double(labels.count))
-    let value = Double(result.value.item)
-    guard value.isFinite, result.gradients.norm.isFinite else {
-      throw notFinite(images, loss, random, result.gradients)
+    // Before anything is thrown, so that no rank waits for another that has stopped.
+    try communicator.average(&gradients, weight: Double(labels.count))
+    guard gradients.norm.isFinite else {
+      let name = zip(gradients.names, gradients.tensors).first { !$1.isFinite }?.0 ?? "the weights"
+      throw TrainingError.notFinite(epoch: epoch + 1, step: step + 1, tensor: "the gradient of \(name)")
     }
-    if let limit = recipe.clipNorm { result.gradients.clip(norm: limit) }
-    optimizer.step(&model, result.gradients, learningRate: rate)
-    model.apply(result.updates)
+    if let limit = recipe.clipNorm { gradients.clip(norm: limit) }
+    optimizer.step(&model, gradients, learningRate: rate)
     average?.update(with: model)
-    var numbers = [Double(labels.count), value * Double(labels.count), Double(correct(auxiliary[0], labels))]
+    var numbers = [Double(labels.count), value * Double(labels.count), Double(right)]
     try communicator.sum(&numbers)
     sums.images += Int(numbers[0])
     sums.batches += 1
     sums.loss += numbers[1]
     sums.correct += Int(numbers[2])
-    sums.dropRate += result.metrics[.dropRate] ?? 0
+  }
+
+  /// What a rank without images adds to the others' gradients; alone a step without images is none.
+  private var noGradients: Gradients<Float> {
+    guard communicator.size > 1 else { return Gradients(names: [], tensors: []) }
+    let frozen = ParameterGroup(recipe.frozen)
+    let learned = model.tensors.filter { $0.description.role != .buffer && !frozen.contains($0.description.name) }
+    return Gradients(
+      names: learned.map(\.description.name), tensors: learned.map { Tensor($0.tensor.shape, repeating: 0) })
   }
 
   private func correct(_ logits: Tensor<Float>, _ labels: [Int]) -> Int {

@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 
 /// The `count` largest scores, the largest first; of equal ones the first, and NaN last.
 public func topK(_ scores: UnsafeBufferPointer<Float>, _ count: Int) -> [(index: Int, value: Float)] {
@@ -16,25 +17,25 @@ private func isBetter(_ a: Float, than b: Float) -> Bool { a > b || (b.isNaN && 
 
 /// How often images of each class were taken for which.
 public struct ConfusionTable: Sendable, Equatable {
-  /// Classes.
-  public let classes: Int
-  private var counts: [Int]
+  private var counts: [Int: [Int: Int]] = [:]
 
   /// Nothing yet.
-  public init(classes: Int) { (self.classes, counts) = (classes, [Int](repeating: 0, count: classes * classes)) }
+  public init() {}
+
+  /// Classes that have images, in their order.
+  public var labels: [Int] { counts.keys.sorted() }
 
   /// Counts one image by its logits; one without a label does not count, nor one of NaN alone.
-  /// - Precondition: the label is one of the classes.
   public mutating func add(_ logits: UnsafeBufferPointer<Float>, label: Int?) {
     guard let label, let best = topK(logits, 1).first, !best.value.isNaN else { return }
-    counts[label * classes + best.index] += 1
+    counts[label, default: [:]][best.index, default: 0] += 1
   }
 
   /// Images of class `label` that were taken for class `prediction`.
-  public subscript(label: Int, prediction: Int) -> Int { counts[label * classes + prediction] }
+  public subscript(label: Int, prediction: Int) -> Int { counts[label]?[prediction] ?? 0 }
 
   /// Images of a class.
-  public func images(_ label: Int) -> Int { counts[label * classes..<(label + 1) * classes].reduce(0, +) }
+  public func images(_ label: Int) -> Int { counts[label]?.values.reduce(0, +) ?? 0 }
 
   /// The share of a class that was recognised, in percent; `nil` where there are no images of it.
   public func accuracy(_ label: Int) -> Double? {
@@ -67,7 +68,7 @@ public struct ClassificationMetrics: Sendable, Equatable {
   /// - Precondition: the label is one of the classes.
   public mutating func add(_ logits: UnsafeBufferPointer<Float>, label: Int?) {
     guard let label else { return }
-    precondition(logits.indices.contains(label), "label \(label) of \(logits.count) classes")
+    check(logits.indices.contains(label), "label \(label) of \(logits.count) classes")
     images += 1
     let top = topK(logits, 5).filter { !$0.value.isNaN }
     if top.first?.index == label { correct1 += 1 }

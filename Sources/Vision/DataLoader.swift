@@ -44,7 +44,7 @@ public final class DataLoader {
     dataset: any Dataset, transform: any ImageTransform, batchSize: Int, indices: [Int]?, workers: Int, prefetch: Int,
     startThread: WorkerPool.ThreadStart
   ) {
-    precondition(batchSize > 0 && workers > 0 && prefetch > 0, "a loader needs a batch size, workers and prefetch")
+    check(batchSize > 0 && workers > 0 && prefetch > 0, "a loader needs a batch size, workers and prefetch")
     queue = LoadQueue(
       dataset, transform, batchSize: batchSize, indices: indices ?? Array(0..<dataset.count), ahead: prefetch)
     for worker in 0..<workers {

@@ -1,4 +1,5 @@
 import Files
+import Foundation
 
 /// Images in a fixed order, with or without labels.
 public protocol Dataset: Sendable {
@@ -149,4 +150,9 @@ func subdirectories(of directory: String) -> [String] {
 /// Names in a folder, sorted by bytes as Python sorts, hidden ones left out.
 func entries(of directory: String) -> [String] {
   ((try? directoryEntries(directory)) ?? []).filter { !$0.hasPrefix(".") }
+}
+
+extension DatasetError: LocalizedError {
+  /// The description, which `localizedDescription` shows.
+  public var errorDescription: String? { description }
 }

@@ -73,7 +73,7 @@ public struct EvaluationTransform: Sendable, Hashable, Codable {
   /// Makes the network's input of an image: `[C, H, W]` numbers, all of which are written to `target`.
   public func callAsFunction(_ image: Image, into target: UnsafeMutableBufferPointer<Float>) {
     let (height, width) = outputSize
-    precondition(
+    check(
       target.count == channels * height * width, "room for \(target.count) of \(channels)×\(height)×\(width)")
     let pixels = self.pixels(image)
     for channel in 0..<channels {

@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Tensors
 
 /// A picture of 8-bit RGB pixels.
 public struct Image: Sendable, Equatable {
@@ -13,7 +14,7 @@ public struct Image: Sendable, Equatable {
   /// A picture of these pixels.
   /// - Precondition: there are 3 bytes for each pixel.
   public init(width: Int, height: Int, pixels: [UInt8]) {
-    precondition(
+    check(
       width >= 0 && height >= 0 && pixels.count == width * height * 3,
       "\(pixels.count) bytes for an RGB image of \(width)×\(height)")
     (self.width, self.height, self.pixels) = (width, height, pixels)
@@ -105,4 +106,9 @@ public enum ImageError: Error, CustomStringConvertible, Sendable, Equatable {
     case .damaged(let name, let reason): "\(name): cannot be decoded: \(reason)"
     }
   }
+}
+
+extension ImageError: LocalizedError {
+  /// The description, which `localizedDescription` shows.
+  public var errorDescription: String? { description }
 }

@@ -4,6 +4,8 @@ import ModelZoo
 /// `--confusion`: a row for each class that has images, with its accuracy and what its images were taken for.
 struct ConfusionFile {
   let table: ConfusionTable
+  /// Classes of the network.
+  let classes: Int
   /// The classes' names, where they are known.
   let classNames: [String]?
 
@@ -12,11 +14,11 @@ struct ConfusionFile {
       guard let classNames, classNames.indices.contains(index) else { return "\(index)" }
       return classNames[index]
     }
-    let classes = 0..<table.classes
+    let classes = 0..<classes
     var text =
       (["label", "name", "images", "correct", "accuracy"] + classes.map { csvField(name($0)) }).joined(separator: ",")
       + "\n"
-    for label in classes {
+    for label in table.labels {
       guard let accuracy = table.accuracy(label) else { continue }
       let start = [
         "\(label)", csvField(name(label)), "\(table.images(label))", "\(table[label, label])",

@@ -25,6 +25,9 @@ struct DataEvaluation {
         "\(directory): not Fashion-MNIST, which the network in the box was trained on; --checkpoint names other weights"
       )
     }
+    if options.confusion != nil, !(0..<data.count).contains(where: { data.label($0) != nil }) {
+      throw UsageError("--confusion needs labels; --labels FILE gives them")
+    }
     try report.line("\(classifier.model) on \(data.summary)")
 
     StopSignal.listen()
@@ -56,7 +59,8 @@ struct DataEvaluation {
     if let doubt { try report.line(doubt) }
     if let path = options.predictions { try rows.write(to: path) }
     if let path = options.confusion {
-      try ConfusionFile(table: summary.confusions, classNames: classifier.classNames).write(to: path)
+      let classes = classifier.configuration.classes
+      try ConfusionFile(table: summary.confusions, classes: classes, classNames: classifier.classNames).write(to: path)
     }
     if let path = options.resultsPath {
       var results = results(summary)

@@ -62,6 +62,10 @@ struct FeatureExtraction {
         let range = next..<min(next + batchSize, data.count)
         try add(batch, range, extractor, data, to: &file)
         next = range.upperBound
+        if next == data.count, failures.count == data.count {
+          throw UnreadableImage(
+            path: data.path(0), reason: "none of the \(data.count) images could be read: \(failures[0].reason)")
+        }
         progress.show(done: next, seconds: (ContinuousClock.now - start) / .seconds(1), notes: [])
       }
     }

@@ -35,7 +35,7 @@ struct NetworkOptions: ParsableArguments {
     if let imageSize, !(16...4096).contains(imageSize) {
       throw ValidationError("--image-size must be from 16 to 4096, not \(imageSize)")
     }
-    if let crop, !(crop > 0.1 && crop <= 1) { throw ValidationError("--crop must be from 0.1 to 1, not \(crop)") }
+    if let crop, !(crop >= 0.1 && crop <= 1) { throw ValidationError("--crop must be from 0.1 to 1, not \(crop)") }
   }
 
   /// Makes a network's configuration what is asked for.

@@ -192,6 +192,7 @@ struct ZooEval: ParsableCommand {
         )
       }
     }
+    guard features == nil || algorithm == nil else { throw ValidationError("--algorithm does not apply to --features") }
     guard layer == nil || features != nil else { throw ValidationError("--layer is for --features") }
     for (isGiven, name) in [(confusion != nil, "--confusion"), (flip, "--flip")] where isGiven && data == nil {
       throw ValidationError("\(name) needs --data")
@@ -203,9 +204,15 @@ struct ZooEval: ParsableCommand {
     guard resultsPath != "-" || predictions != "-" else {
       throw ValidationError("--predictions and the results cannot both go to standard output")
     }
-    if let predictions, let results, predictions != "-", isSameFile(predictions, results) {
-      throw ValidationError("--predictions and --results are the same file: \(predictions)")
+    let files = [("--predictions", predictions), ("--results", results), ("--confusion", confusion)].compactMap {
+      name, path in path.flatMap { $0 == "-" ? nil : (name: name, path: $0) }
     }
+    for (index, file) in files.enumerated() {
+      if let other = files[..<index].first(where: { isSameFile($0.path, file.path) }) {
+        throw ValidationError("\(other.name) and \(file.name) are the same file: \(file.path)")
+      }
+    }
+    guard confusion != "-" else { throw ValidationError("--confusion writes a file, not standard output") }
     if let results, results != "-", ResultsFormat(path: results) == nil {
       throw ValidationError("--results must end in .json or .csv, or be -: \(results)")
     }
@@ -291,7 +298,7 @@ final class Report {
 
   init(_ options: ZooEval) {
     usesStandardError = options.resultsPath == "-" || options.predictions == "-"
-    hasFiles = [options.resultsPath, options.predictions].contains { $0 != nil && $0 != "-" }
+    hasFiles = [options.resultsPath, options.predictions, options.confusion].contains { $0 != nil && $0 != "-" }
   }
 
   func line(_ text: String = "") throws(OutputError) {

@@ -12,7 +12,7 @@ struct TrainingRun {
     for warning in trainer.warnings { Output.warn(warning) }
     let (settings, recipe) = (trainer.settings, trainer.settings.recipe)
     let counts = Output.grouped(trainer.network.parameterCount)
-    Output.line("\(settings.model), \(counts) parameters, on \(settings.data)")
+    Output.line("\(trainer.network.configuration.name), \(counts) parameters, on \(settings.data)")
     Output.line(
       "recipe \(recipe.name): \(recipe.epochs) epochs, batches of \(recipe.batchSize), learning rate \(recipe.learningRate), "
         + "seed \(settings.seed), \(WorkerPool.shared.width) threads")

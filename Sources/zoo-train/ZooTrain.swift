@@ -107,7 +107,7 @@ struct ZooTrain: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Start from a plain backbone's weights, torchvision's, timm's or a paper's; the head begins anew.",
+      "Start from a plain backbone's weights, torchvision's, a paper's or one of these networks'; the head begins anew.",
       valueName: "file"), completion: .file())
   var backbone: String?
 
@@ -180,7 +180,7 @@ struct ZooTrain: ParsableCommand {
   private func newSettings(_ model: String) throws -> TrainingSettings {
     let configuration = try Zoo.entry(named: model).configuration
     let base = try Recipe.find(
-      recipe ?? (configuration.isSmall ? "small" : finetune ?? backbone == nil ? "LRnorm" : "finetune"),
+      recipe ?? ((finetune ?? backbone) != nil ? "finetune" : configuration.isSmall ? "small" : "LRnorm"),
       among: configuration.architecture.recipes)
     let directory = data ?? FashionMNIST.directory
     if data == nil, fileKind(directory) == nil {
@@ -223,7 +223,11 @@ struct ZooTrain: ParsableCommand {
       recipe.groups.insert(ParameterGroup(classifier, learningRateFactor: classifierRate), at: 0)
     }
     if let freeze {
-      recipe.frozen = freeze.split(separator: ",").map(String.init).flatMap { name in
+      let names = freeze.split(separator: ",").map { $0.filter { !$0.isWhitespace } }.filter { !$0.isEmpty }
+      guard !names.isEmpty else {
+        throw UsageError("--freeze needs names of parts, for example conv1,layer1, or backbone")
+      }
+      recipe.frozen = names.flatMap { name in
         name == "backbone" ? AnyNetwork<Float>(configuration).backbonePrefixes : [name]
       }
     }

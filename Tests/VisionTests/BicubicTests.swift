@@ -46,11 +46,11 @@ private struct Case: Decodable, Sendable, CustomTestStringConvertible {
   }
 
   @Test func `A confusion table counts by class`() {
-    var table = ConfusionTable(classes: 3)
+    var table = ConfusionTable()
     for (logits, label) in [([3, 1, 2], 0), ([1, 3, 2], 0), ([0, 0, 1], 2), ([0, 1, 0], nil)] as [([Float], Int?)] {
       logits.withUnsafeBufferPointer { table.add($0, label: label) }
     }
-    #expect(table[0, 0] == 1 && table[0, 1] == 1 && table[2, 2] == 1 && table.images(0) == 2)
+    #expect(table[0, 0] == 1 && table[0, 1] == 1 && table[2, 2] == 1 && table.images(0) == 2 && table.labels == [0, 2])
     #expect(table.accuracy(0) == 50 && table.accuracy(1) == nil && table.accuracy(2) == 100)
     [Float.nan, .nan, .nan].withUnsafeBufferPointer { table.add($0, label: 1) }
     #expect(table.images(1) == 0)

@@ -78,6 +78,9 @@ import ToolTestSupport
     #expect(rows.count == 11 && rows[0].prefix(6) == ["label", "name", "images", "correct", "accuracy", "airplane"])
     for row in rows.dropFirst() {
       #expect(row[2] == "2" && row[5...].compactMap { Int($0) }.reduce(0, +) == 2)
+      // The diagonal is what is right.
+      let label = try #require(Int(row[0]))
+      #expect(row[3] == row[5 + label] && Double(row[4]) == Double(row[3]).map { 50 * $0 })
     }
     // Twice mirrored is the image itself.
     let images = Tensor<Float>([1, 3, 32, 32], unit("x", count: 3072))

@@ -47,6 +47,16 @@ public struct CovarianceNormalization: Sendable {
   /// Its name without options: `newton-schulz`.
   public var name: String { normalizer.name }
 
+  /// Whether inference computes the same function, by whichever road, and training differentiates it however.
+  public func isSameFunction(as other: CovarianceNormalization) -> Bool {
+    let ways: Set = ["form", "road", "solver", "gradient", "steps", "residual"]
+    func function(_ normalization: CovarianceNormalization) -> [String] {
+      [normalization.name]
+        + normalization.normalizer.options.filter { !ways.contains($0.key) }.map { "\($0.key)=\($0.value)" }
+    }
+    return function(self) == function(other)
+  }
+
   /// Whether the result approximates or is the covariance's square root.
   public var isSquareRoot: Bool { normalizer.isSquareRoot }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import LinearAlgebra
 
 /// Why a text names no normalisation.
@@ -67,4 +68,9 @@ struct OptionList {
   mutating func add<Value: Equatable>(_ key: String, _ value: Value, unless usual: Value? = nil) {
     if value != usual { pairs.append((key, "\(value)")) }
   }
+}
+
+extension NormalizationError: LocalizedError {
+  /// The description, which `localizedDescription` shows.
+  public var errorDescription: String? { description }
 }

@@ -21,7 +21,7 @@ public struct RootNormalizer<Root: NamedRoot>: CovarianceNormalizer {
 
   /// - Precondition: a gradient is for a square root.
   public init(_ root: Root, gradient: SquareRootGradient? = nil) {
-    precondition(gradient == nil || root.isSquareRoot, "another gradient is for a square root, not for \(root)")
+    check(gradient == nil || root.isSquareRoot, "another gradient is for a square root, not for \(root)")
     (self.root, self.gradient) = (root, gradient)
   }
 

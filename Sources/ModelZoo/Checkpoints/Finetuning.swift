@@ -21,8 +21,7 @@ extension AnyNetwork {
     return (network, report, true)
   }
 
-  /// A network whose feature maps are made by the weights of a checkpoint of the plain backbone, with any head: torchvision's
-  /// or timm's, the papers' or one of this package. The head begins anew.
+  /// A network whose feature maps are made by the weights of a checkpoint with this backbone: torchvision's, timm's ResNets, the papers' or one of this package, with whatever head. The head begins anew.
   ///
   /// Loading is strict for the backbone's tensors. With a covariance head some backbones keep a higher resolution than the one
   /// that was trained, which is said.
@@ -36,29 +35,25 @@ extension AnyNetwork {
   ) throws -> (network: AnyNetwork, report: LoadReport) {
     let checkpoint = try Checkpoint(contentsOf: path)
     try checkpoint.verifyChecksums()
-    let file = NetworkCheckpoint(checkpoint)
-    var plain = asked
-    plain.covariance = file.hasCovarianceHead ? asked.covariance : nil
-    let found = try file.configuration(for: plain)
-    var configuration = asked
-    (configuration.flavour, configuration.input) = (found.flavour, found.input)
+    let file = try NetworkCheckpoint(checkpoint)
+    let configuration = try file.backboneConfiguration(for: asked)
     var network = AnyNetwork(configuration)
     network.initialize(seed: seed)
-    let head = ParameterGroup(network.headPrefixes)
+    let (head, backbone) = (ParameterGroup(network.headPrefixes), ParameterGroup(network.backbonePrefixes))
     var (trunk, report) = (network, LoadReport())
     report.metadata = file.metadata
-    try trunk.fill(from: file.tensors.filter { !head.contains($0.key) }, &report)
+    // Whatever the file's own head holds is of no interest.
+    try trunk.fill(from: file.tensors.filter { backbone.contains($0.key) }, &report)
     report.missing.removeAll { head.contains($0) }
-    // The classifier that the file has may be called otherwise.
-    let others = ParameterGroup(AnyNetwork(found).headPrefixes)
-    report.unexpected.removeAll { others.contains($0) }
     guard report.isComplete else {
       throw LoadError.mismatch(
         path: path, model: "the backbone of \(asked.name)", report: report, suggestion: file.likelyModel)
     }
     network.take(trunk) { !head.contains($0) }
     report.warnings = file.notes + report.suspicions(in: path)
-    let (before, after) = (Self.mapSize(found), Self.mapSize(configuration))
+    var plain = configuration
+    plain.covariance = nil
+    let (before, after) = (Self.mapSize(plain), Self.mapSize(configuration))
     report.warnings.append(
       "\(path): took the backbone; the head begins anew"
         + (before == after

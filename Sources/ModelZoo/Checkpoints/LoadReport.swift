@@ -1,3 +1,4 @@
+import Foundation
 import Tensors
 
 /// What became of each tensor when a checkpoint was loaded into a network.
@@ -39,6 +40,8 @@ public enum LoadError: Error, CustomStringConvertible, Sendable {
   case otherNetwork(path: String, model: String, found: String, suggestion: String?)
   /// The file is no checkpoint of a network of the zoo.
   case notANetwork(path: String, missing: String, names: [String])
+  /// Two tensors of the file are one of the network's, and which is meant cannot be told.
+  case sameName(path: String, name: String, tensors: [String])
   /// A tensor that the network needs is of a kind that is not read: sparse, quantised, of 8-bit floating point.
   case unread(path: String, name: String, kind: String)
   /// The stem takes neither colour nor grey images.
@@ -57,6 +60,8 @@ public enum LoadError: Error, CustomStringConvertible, Sendable {
       return
         "\(path): no checkpoint of such a network: it holds no '\(missing)', under no prefix either; its tensors are "
         + "called \(names.map { "'\($0)'" }.joined(separator: ", "))\(names.isEmpty ? "nothing" : ", …")"
+    case .sameName(let path, let name, let tensors):
+      return "\(path): \(tensors.map { "'\($0)'" }.joined(separator: " and ")) are both the network's '\(name)'"
     case .unread(let path, let name, let kind):
       return "\(path): its tensor '\(name)' is of a kind that is not read: \(kind)"
     case .inputChannels(let path, let tensor, let found):
@@ -76,4 +81,9 @@ public enum LoadError: Error, CustomStringConvertible, Sendable {
         + shown.map { "\n  \($0)" }.joined()
     }
   }
+}
+
+extension LoadError: LocalizedError {
+  /// The description, which `localizedDescription` shows.
+  public var errorDescription: String? { description }
 }

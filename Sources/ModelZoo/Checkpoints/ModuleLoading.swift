@@ -11,7 +11,8 @@ extension Module {
   ///   - prefix: what stands before the module's names in the file; tensors without it are left out.
   ///   - rename: the module's name for a tensor of the file; `nil` for one that is not wanted.
   /// - Returns: what was loaded, and what a careful user should know.
-  /// - Throws: `CheckpointError` for a file that cannot be read, `LoadError.mismatch` for one that does not fit.
+  /// - Throws: `CheckpointError` for a file that cannot be read, `LoadError` for one that does not fit; then the module is as
+  ///   it was.
   @discardableResult
   public mutating func load(
     contentsOf path: String, prefix: String = "", rename: (String) -> String? = { $0 }
@@ -19,13 +20,19 @@ extension Module {
     let checkpoint = try Checkpoint(contentsOf: path)
     try checkpoint.verifyChecksums()
     var tensors: [String: StoredTensor] = [:]
-    for (name, tensor) in checkpoint.tensors where name.hasPrefix(prefix) && !name.hasSuffix("num_batches_tracked") {
-      if let own = rename(String(name.dropFirst(prefix.count))) { tensors[own] = tensor }
+    for name in checkpoint.names where name.hasPrefix(prefix) && !name.hasSuffix("num_batches_tracked") {
+      guard let own = rename(String(name.dropFirst(prefix.count))), let tensor = checkpoint.tensors[name] else {
+        continue
+      }
+      if let other = tensors.updateValue(tensor, forKey: own) {
+        throw LoadError.sameName(path: path, name: own, tensors: [other.name, name])
+      }
     }
     var report = LoadReport()
     report.metadata = checkpoint.metadata
     report.warnings = checkpoint.notes
-    try fill(from: tensors, &report)
+    var loaded = self
+    try loaded.fill(from: tensors, &report)
     report.warnings += report.suspicions(in: path)
     if let name = report.missing.first(where: { checkpoint.unread[prefix + $0] != nil }),
       let kind = checkpoint.unread[prefix + name]
@@ -35,6 +42,7 @@ extension Module {
     guard report.isComplete else {
       throw LoadError.mismatch(path: path, model: "\(Self.self)", report: report, suggestion: nil)
     }
+    self = loaded
     return report
   }
 

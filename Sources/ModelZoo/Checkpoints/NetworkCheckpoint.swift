@@ -16,23 +16,31 @@ struct NetworkCheckpoint {
   /// Tensors of kinds that are not read, and which class makes them.
   let unread: [String: String]
 
-  init(_ checkpoint: Checkpoint) {
+  /// - Throws: `LoadError.sameName` where two tensors of the file are one of the network's.
+  init(_ checkpoint: Checkpoint) throws(LoadError) {
     path = checkpoint.path
     metadata = checkpoint.metadata
     let scope = CheckpointScope(checkpoint.names + checkpoint.unread.keys.sorted(), in: checkpoint.path)
     let architecture = scope.architecture
     let flavour = architecture?.flavour(of: checkpoint.tensors.keys) ?? .pytorch
     (self.architecture, self.flavour, notes) = (architecture, flavour, checkpoint.notes + scope.notes)
-    func named<Value>(_ values: [String: Value]) -> [String: Value] {
-      Dictionary(
-        values.compactMap { name, value in
-          scope.name(name).flatMap { own in
-            architecture == nil ? own : architecture?.tensorName(own, flavour: flavour)
-          }.map { ($0, value) }
-        }, uniquingKeysWith: { first, _ in first })
+    func name(_ name: String) -> String? {
+      scope.name(name).flatMap { own in
+        architecture == nil ? own : architecture?.tensorName(own, flavour: flavour)
+      }
     }
-    tensors = named(checkpoint.tensors)
-    unread = named(checkpoint.unread)
+    var (tensors, originals): ([String: StoredTensor], [String: String]) = ([:], [:])
+    for original in checkpoint.names {
+      guard let own = name(original), let tensor = checkpoint.tensors[original] else { continue }
+      if let other = originals.updateValue(original, forKey: own) {
+        throw LoadError.sameName(path: checkpoint.path, name: own, tensors: [other, original])
+      }
+      tensors[own] = tensor
+    }
+    self.tensors = tensors
+    unread = Dictionary(
+      checkpoint.unread.compactMap { original, kind in name(original).map { ($0, kind) } },
+      uniquingKeysWith: { min($0, $1) })
   }
 
   /// Whether the file's network has DropCov's attention.
@@ -40,14 +48,6 @@ struct NetworkCheckpoint {
 
   /// Whether it has a covariance head that is called so.
   private func hasCovarianceHead(_ names: HeadNames) -> Bool { tensors[names.reduction + ".weight"] != nil }
-
-  /// Whether it has a covariance head.
-  var hasCovarianceHead: Bool {
-    guard let architecture, let backbone = architecture.backbones.first,
-      let plain = architecture.configuration(backbone, nil)
-    else { return false }
-    return hasCovarianceHead(architecture.headNames(plain))
-  }
 
   /// What the file says that its covariances were trained with, if that is the kind of normalisation that is asked for.
   private func normalization(for asked: NetworkConfiguration) throws -> CovarianceNormalization? {
@@ -71,8 +71,8 @@ struct NetworkCheckpoint {
     }
   }
 
-  /// `asked` with what the file decides: flavour, d, class count, input and the normalisation's options.
-  func configuration(for asked: NetworkConfiguration) throws -> NetworkConfiguration {
+  /// `asked` with what the file says of the backbone: flavour and input.
+  func backboneConfiguration(for asked: NetworkConfiguration) throws -> NetworkConfiguration {
     let marks = asked.architecture.marks
     if let kind = unread[marks[0]] { throw LoadError.unread(path: path, name: marks[0], kind: kind) }
     guard let architecture else {
@@ -85,7 +85,16 @@ struct NetworkCheckpoint {
     guard stem[1] == 1 || stem[1] == 3 else {
       throw LoadError.inputChannels(path: path, tensor: marks[0], found: stem[1])
     }
-    let names = architecture.headNames(asked)
+    var found = asked
+    if architecture.release(asked.backbone, flavour: flavour) != nil { found.flavour = flavour }
+    found.input = statedInput(usual: architecture.input(asked.backbone, channels: stem[1])).transform
+    return found
+  }
+
+  /// `asked` with what the file decides: flavour, d, class count, input and the normalisation's options.
+  func configuration(for asked: NetworkConfiguration) throws -> NetworkConfiguration {
+    var found = try backboneConfiguration(for: asked)
+    let names = asked.architecture.headNames(asked)
     let hasHead = hasCovarianceHead(names)
     guard hasHead == (asked.covariance != nil) else {
       throw LoadError.otherNetwork(
@@ -94,9 +103,6 @@ struct NetworkCheckpoint {
           ? "holds a covariance head (\(names.reduction))" : "holds no covariance head (no \(names.reduction))",
         suggestion: likelyModel)
     }
-    var found = asked
-    if architecture.release(asked.backbone, flavour: flavour) != nil { found.flavour = flavour }
-    found.input = EvaluationTransform(metadata: metadata, usual: architecture.input(asked.backbone, channels: stem[1]))
     if let reduction = tensors[names.reduction + ".weight"]?.shape, reduction.rank == 4,
       CovarianceHead.dimensions.contains(reduction[0])
     {
@@ -107,6 +113,26 @@ struct NetworkCheckpoint {
     }
     if let normalization = try normalization(for: asked) { found.covariance?.normalization = normalization }
     return found
+  }
+
+  /// What is usual for the network's input, as overridden by the file, and what the file says that cannot be.
+  private func statedInput(usual: EvaluationTransform) -> (transform: EvaluationTransform, unusable: [String]) {
+    usual.overridden(by: metadata)
+  }
+
+  /// What the file says of its network that is impossible or not so, for the user to know.
+  func contradictions(_ configuration: NetworkConfiguration) -> [String] {
+    let usual = configuration.architecture.input(configuration.backbone, channels: configuration.inputChannels)
+    var keys = statedInput(usual: usual).unusable
+    for (key, value) in [
+      ("classes", configuration.classes), ("input_channels", configuration.inputChannels),
+      ("d", configuration.covariance?.dimension ?? 0),
+    ] {
+      if let text = metadata[key], text != "\(value)", !(key == "d" && configuration.covariance == nil) {
+        keys.append(key)
+      }
+    }
+    return keys.map { "\(path) says that its \($0) is '\(metadata[$0] ?? "")', which cannot be; it is not heeded" }
   }
 
   /// The model that the file's names point to, if they point to one.

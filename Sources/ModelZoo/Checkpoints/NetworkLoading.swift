@@ -17,14 +17,15 @@ extension AnyNetwork {
   ) throws -> (AnyNetwork, LoadReport) {
     let checkpoint = try Checkpoint(contentsOf: path)
     try checkpoint.verifyChecksums()
-    return try load(asked, from: NetworkCheckpoint(checkpoint), adjust: adjust)
+    return try load(asked, from: try NetworkCheckpoint(checkpoint), adjust: adjust)
   }
 
   private static func load(
     _ asked: NetworkConfiguration, from file: NetworkCheckpoint,
     adjust: (inout NetworkConfiguration) throws -> Void = { _ in }
   ) throws -> (AnyNetwork, LoadReport) {
-    var configuration = try file.configuration(for: asked)
+    let found = try file.configuration(for: asked)
+    var configuration = found
     let trained = try file.statedNormalization() ?? configuration.normalization
     try adjust(&configuration)
     var network = AnyNetwork(configuration)
@@ -32,11 +33,13 @@ extension AnyNetwork {
     report.metadata = file.metadata
     try network.fill(from: file.tensors, &report)
     if !(configuration.normalization?.normalizer is DropCov) { report.unexpected.removeAll { $0 == DropCov.attention } }
-    report.warnings = file.notes + attentionWarnings(configuration, file) + report.suspicions(in: file.path)
+    report.warnings =
+      file.notes + file.contradictions(found) + attentionWarnings(configuration, file)
+      + report.suspicions(in: file.path)
     if let name = report.missing.first(where: { file.unread[$0] != nil }), let kind = file.unread[name] {
       throw LoadError.unread(path: file.path, name: name, kind: kind)
     }
-    if let chosen = configuration.normalization, let trained, chosen != trained {
+    if let chosen = configuration.normalization, let trained, !chosen.isSameFunction(as: trained) {
       report.warnings.append(
         "\(file.path) was trained with the normalization \(trained); it runs with \(chosen), another network")
     }
@@ -66,18 +69,5 @@ extension AnyNetwork {
       ]
     }
     return []
-  }
-
-  /// The network of the zoo that a checkpoint looks like by its tensors' names, with its weights.
-  /// - Returns: the zoo's name and the network; `nil` where the file looks like none.
-  /// - Throws: `CheckpointError`, `LoadError`.
-  public static func recognized(_ path: String) throws -> (model: String, network: AnyNetwork)? {
-    let checkpoint = try Checkpoint(contentsOf: path)
-    try checkpoint.verifyChecksums()
-    let file = NetworkCheckpoint(checkpoint)
-    guard let model = file.metadata["model"] ?? file.likelyModel, let entry = try? Zoo.entry(named: model) else {
-      return nil
-    }
-    return (model, try load(entry.configuration, from: file).0)
   }
 }

@@ -21,21 +21,32 @@ extension NetworkConfiguration {
 }
 
 extension EvaluationTransform {
-  /// What a checkpoint's metadata say of its network's input, where they do and it is possible; otherwise what is usual.
-  init(metadata: [String: String], usual: EvaluationTransform) {
-    self = usual
-    func list(_ key: String, _ isGood: (Float) -> Bool) -> [Float]? {
-      let values = ClassNames.decodeNumbers(metadata[key])
-      return values?.count == usual.channels && values?.allSatisfy { $0.isFinite && isGood($0) } == true ? values : nil
+  /// This transform as overridden by a checkpoint's metadata, and the keys whose values cannot be.
+  func overridden(by metadata: [String: String]) -> (transform: EvaluationTransform, unusable: [String]) {
+    var (transform, unusable) = (self, [String]())
+    func take<Value>(_ key: String, _ place: WritableKeyPath<EvaluationTransform, Value>, _ read: (String) -> Value?) {
+      guard let text = metadata[key] else { return }
+      if let value = read(text) { transform[keyPath: place] = value } else { unusable.append(key) }
     }
-    mean = list("mean") { _ in true } ?? mean
-    deviation = list("std") { $0 > 0 } ?? deviation
-    interpolation = metadata["interpolation"].flatMap(Interpolation.init) ?? interpolation
+    func list(_ isGood: @escaping (Float) -> Bool) -> (String) -> [Float]? {
+      { text in
+        let values = ClassNames.decodeNumbers(text)
+        let isUsable = values?.count == self.channels && values?.allSatisfy { $0.isFinite && isGood($0) } == true
+        return isUsable ? values : nil
+      }
+    }
+    take("mean", \.mean, list { _ in true })
+    take("std", \.deviation, list { $0 > 0 })
+    take("interpolation", \.interpolation) { Interpolation(rawValue: $0) }
     let sizes = 1...4096
-    guard let resize = metadata["resize"].flatMap(Resize.init), resize.isWithin(sizes) else { return }
-    let crop = metadata["crop"].flatMap { Int($0) }
-    guard crop.map(sizes.contains) ?? resize.isExact else { return }
-    (self.resize, self.crop) = (resize, crop)
+    take("resize", \.resize) { text in Resize(text).flatMap { $0.isWithin(sizes) ? $0 : nil } }
+    if metadata["resize"] != nil { transform.crop = nil }
+    take("crop", \.crop) { text in Int(text).flatMap { sizes.contains($0) ? $0 : nil } }
+    if !transform.isUsable {
+      (transform.resize, transform.crop) = (resize, crop)
+      unusable.append("resize")
+    }
+    return (transform, unusable)
   }
 }
 

@@ -36,37 +36,10 @@ public enum MobileNetV2Architecture: Architecture {
     let gap = [("LRnorm", 71.62, 90.18), ("LRfast", 69.29, 89.01), ("LRadju", 71.27, 90.08)]
     let covariance = [("LRnorm", 74.39, 91.86), ("LRfast", 72.45, 90.51), ("LRadju", 73.97, 91.53)]
     let narrow = [("LRnorm", 73.28, 91.26), ("LRadju", 72.58, 90.87)]
-    return ZooEntry.light(
+    return ZooEntry.withPublishedHeads(
       backbones[0], gap: gap, covariance: covariance, narrow: narrow,
       files: [
         "1NTKVzjpuJtDEBBShgBPailKdhntUXwKs", "18OpYWyBUGqSIiY4m0BqKsHNo22IuNB80", "1D5ab0tRhIWvFsV9vR67-GQtnen71MFmB",
       ])
   }()
-}
-
-extension ZooEntry {
-  /// The entries of a light network: with each published head, and with d = 128.
-  /// - Parameters:
-  ///   - gap: setting, top-1 and top-5 with global average pooling; likewise `covariance` with Newton–Schulz iterations and
-  ///     `narrow` with them and d = 128.
-  ///   - files: identifiers of the checkpoints of the three, where there are some.
-  static func light(
-    _ backbone: String, gap: [(String, Double, Double)] = [], covariance: [(String, Double, Double)] = [],
-    narrow: [(String, Double, Double)] = [], files: [String] = []
-  ) -> [ZooEntry] {
-    func figures(_ rows: [(String, Double, Double)]) -> [PublishedFigures] {
-      rows.map { PublishedFigures(source: "CVPR 2020 \($0.0)", top1: $0.1, top5: $0.2) }
-    }
-    func url(_ index: Int) -> String? { files.indices.contains(index) ? driveURL(files[index]) : nil }
-    func entry(_ name: String, _ published: [PublishedFigures], _ url: String?) -> ZooEntry? {
-      Zoo.configuration(named: name).map {
-        ZooEntry(name: name, configuration: $0, published: published, checkpointURL: url)
-      }
-    }
-    return [
-      entry(backbone, figures(gap), url(0)), entry("\(backbone)-fastmpn", figures(covariance), url(1)),
-      entry("\(backbone)-mpn", [], nil), entry("\(backbone)-dropcov", [], nil),
-      narrow.isEmpty ? nil : entry("\(backbone)-fastmpn.d128", figures(narrow), url(2)),
-    ].compactMap { $0 }
-  }
 }

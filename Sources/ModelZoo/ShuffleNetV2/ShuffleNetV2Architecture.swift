@@ -39,8 +39,8 @@ public enum ShuffleNetV2Architecture: Architecture {
   /// Accuracies of "What Deep CNNs Benefit from Global Covariance Pooling" (CVPR 2020), the setting LRnorm first.
   public static let entries: [ZooEntry] = backbones.flatMap { backbone in
     backbone != "shufflenet_v2_x1_0"
-      ? ZooEntry.light(backbone)
-      : ZooEntry.light(
+      ? ZooEntry.withPublishedHeads(backbone)
+      : ZooEntry.withPublishedHeads(
         backbone, gap: [("LRnorm", 67.96, 87.84), ("LRfast", 66.13, 86.54), ("LRadju", 67.15, 87.35)],
         covariance: [("LRnorm", 71.83, 90.04), ("LRfast", 70.29, 89.00), ("LRadju", 71.17, 89.74)],
         files: ["1MtG2wGDk-JweO1vzX_7LxBvJvF_jCo1r", "1fEOyjZrXdcGuXvj8l0XwYCdt5uQx6fAM"])

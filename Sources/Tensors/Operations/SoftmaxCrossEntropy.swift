@@ -13,7 +13,7 @@ public struct SoftmaxCrossEntropy: TensorOperation {
   /// A loss for samples with these labels.
   /// - Precondition: `labelSmoothing` is in [0, 1].
   public init(labels: [Int], labelSmoothing: Double = 0) {
-    precondition((0...1).contains(labelSmoothing), "label smoothing must be in [0, 1], not \(labelSmoothing)")
+    check((0...1).contains(labelSmoothing), "label smoothing must be in [0, 1], not \(labelSmoothing)")
     (self.labels, self.labelSmoothing) = (labels, labelSmoothing)
   }
 
