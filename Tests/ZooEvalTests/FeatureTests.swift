@@ -71,9 +71,19 @@ import ToolTestSupport
     }
     let table = scratch.path + "/c.csv"
     let plain = try loss("--confusion", table)
-    #expect(
-      try plain != loss("--flip") && plain != loss("--image-size", "40")
-        && plain != loss("--image-size", "40", "--interpolation", "bicubic"))
+    let larger = try loss("--image-size", "40")
+    #expect(try larger != plain && larger != loss("--image-size", "40", "--interpolation", "bicubic"))
+    // The mean of both images' logits, worked out here.
+    let classifier = try Classifier("resnet20", checkpoint: checkpoint)
+    let data = try openDataset(scratch.path + "/data")
+    var metrics = ClassificationMetrics()
+    for index in 0..<20 {
+      let image = classifier.transform.tensor(try data.image(index))
+      let (own, mirror) = try (classifier(image).scalars, classifier(image.mirrored()).scalars)
+      zip(own, mirror).map { ($0 + $1) / 2 }.withUnsafeBufferPointer { metrics.add($0, label: data.label(index)) }
+    }
+    let flipped = try #require(try loss("--flip"))
+    #expect(abs(flipped - metrics.loss) < 1e-6 && flipped != plain)
     let rows = try scratch.read("c.csv").split(separator: "\n").map { $0.split(separator: ",") }
     #expect(rows.count == 11 && rows[0].prefix(6) == ["label", "name", "images", "correct", "accuracy", "airplane"])
     for row in rows.dropFirst() {

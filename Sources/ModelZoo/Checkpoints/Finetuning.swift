@@ -57,7 +57,7 @@ extension AnyNetwork {
     report.warnings.append(
       "\(path): took the backbone; the head begins anew"
         + (before == after
-          ? "" : ", on feature maps of \(after) in place of \(before), as its networks have them (a stride is removed)")
+          ? "" : ", on feature maps of \(after); a plain network has \(before) (a stride is removed)")
     )
     return (network, report)
   }

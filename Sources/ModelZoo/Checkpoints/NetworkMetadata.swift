@@ -41,7 +41,10 @@ extension EvaluationTransform {
     let sizes = 1...4096
     take("resize", \.resize) { text in Resize(text).flatMap { $0.isWithin(sizes) ? $0 : nil } }
     if metadata["resize"] != nil { transform.crop = nil }
-    take("crop", \.crop) { text in Int(text).flatMap { sizes.contains($0) ? $0 : nil } }
+    take("crop", \.crop) { text -> Int?? in
+      guard let crop = Int(text), sizes.contains(crop) else { return .none }
+      return .some(crop)
+    }
     if !transform.isUsable {
       (transform.resize, transform.crop) = (resize, crop)
       unusable.append("resize")
