@@ -39,6 +39,12 @@ import Training
     for architecture in Zoo.architectures {
       #expect(Set(architecture.recipes.map(\.name)) == ["LRnorm", "LRfast", "LRadju", "small", "finetune"])
       for recipe in architecture.recipes { try recipe.validate() }
+      // Fine-tuning gives the classifier a rate of its own, whatever it is called.
+      let finetune = try #require(architecture.recipes.first { $0.name == "finetune" })
+      for entry in architecture.entries {
+        let classifier = architecture.headNames(entry.configuration).classifier
+        #expect(finetune.groups.contains { $0.contains(classifier + ".weight") }, "\(entry.name)")
+      }
     }
   }
 
