@@ -31,7 +31,7 @@ arguments.add_argument("--seconds", type=float, default=2, help="for each measur
 arguments.add_argument("--peers", default=",".join(NAMES))
 arguments.add_argument("--threads", type=int, default=os.cpu_count())
 arguments.add_argument("--output", default=str(here.parent / "Results"))
-arguments.add_argument("--name", default="inference", help="of the files that are written")
+arguments.add_argument("--name", default="inference", help="of the table that is written; `inference` has a chart too")
 options = arguments.parse_args()
 output = pathlib.Path(options.output)
 
@@ -149,7 +149,8 @@ with tempfile.TemporaryDirectory() as name:
             file.unlink()
 
 write_csv(output / f"{options.name}.csv", rows)
-draw(rows, output / f"{options.name}.svg")
+if options.name == "inference":
+    draw(rows, output / "inference.svg")
 peers = options.peers.split(",")
 versions = {row["runtime"]: row["version"] for row in rows}
 print(f"{processor()}, {options.threads} threads, {versions['covpool']}, "
