@@ -98,9 +98,13 @@ public struct Checkpoint: Sendable {
     // A part may be compiled by itself.
     let name = name.contains("_orig_mod.") && name != "_orig_mod." ? name.replacing("_orig_mod.", with: "") : name
     var rest = name[...]
-    let prefixes = ["module.", "features.module."]
+    // Where only the layers of a sequence were trained on several processors, `features` is the sequence's own name.
+    let sequence = "features.module."
+    let prefixes = ["module.", sequence]
     while let prefix = prefixes.first(where: { rest.hasPrefix($0) && rest.utf8.count > $0.utf8.count }) {
-      rest = rest.dropFirst(prefix.count)
+      let inner = rest.dropFirst(prefix.count)
+      if prefix == sequence, inner.first?.isNumber == true { return "features." + inner }
+      rest = inner
     }
     return rest.utf8.count == name.utf8.count ? name : String(rest)
   }

@@ -82,11 +82,14 @@ import Testing
     for architecture in Zoo.architectures {
       let entry = try #require(architecture.entries.first)
       let network = AnyNetwork<Float>(Self.configuration(entry))
-      for prefix in ["module.", "model.", "module.model."] {
+      for prefix in ["module.", "model.", "module.model.", "features.module."] {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).safetensors").path
         defer { try? FileManager.default.removeItem(atPath: path) }
         let tensors = network.tensors.map { description, tensor in
-          (name: prefix + description.name, tensor: Tensor(tensor.shape, hashValues(description.name, tensor.shape)))
+          (
+            name: renamed(description.name, prefix),
+            tensor: Tensor(tensor.shape, hashValues(description.name, tensor.shape))
+          )
         }
         try writeSafetensors(tensors, metadata: [:], to: path)
         #expect(try Zoo.model(ofCheckpoint: path) == entry.configuration.backbone, "\(prefix)")
@@ -94,6 +97,12 @@ import Testing
         #expect(report.isComplete)
       }
     }
+  }
+
+  /// The name below a prefix; where a sequence is called `features`, what PyTorch's example for such networks makes of it.
+  private func renamed(_ name: String, _ prefix: String) -> String {
+    guard prefix == "features.module.", name.hasPrefix("features.") else { return prefix + name }
+    return prefix + name.dropFirst("features.".count)
   }
 
   @Test func `A checkpoint of one architecture asked for as another is named`() throws {
