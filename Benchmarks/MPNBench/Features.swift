@@ -88,9 +88,10 @@ struct Features {
       guard used.allSatisfy(\.isFinite) else { throw UsageError("--features \(source): not all numbers are finite") }
       return Features(name: name(source), tensor: Tensor([batch, tensor.shape[1], positions], used))
     }
-    guard let (model, found) = try AnyNetwork<Float>.recognized(source) else {
+    guard let model = try Zoo.model(ofCheckpoint: source) else {
       throw UsageError("--features \(source): holds neither a tensor 'features' nor a network of the zoo")
     }
+    let found = try Zoo.network(model, checkpoint: source).network
     return try network(found, "\(model) (\(name(source)))", images, batch)
   }
 
