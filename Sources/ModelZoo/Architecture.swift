@@ -21,7 +21,7 @@ public protocol Architecture: Sendable {
   /// A network without values.
   static func network<Scalar: RealScalar>(_ configuration: NetworkConfiguration) -> any Network<Scalar>
 
-  /// How its networks are trained, by name: LRnorm, LRfast, LRadju and small.
+  /// How its networks are trained, by name: LRnorm, LRfast, LRadju, small and finetune.
   static var recipes: [Recipe] { get }
 
   /// The networks that are listed, with what was published of them.

@@ -28,7 +28,7 @@ extension Zoo {
   /// tensors point to; `nil` where they point to none.
   /// - Throws: `CheckpointError`.
   public static func model(ofCheckpoint path: String) throws -> String? {
-    let file = try NetworkCheckpoint(try Checkpoint(contentsOf: path))
+    let file = try NetworkCheckpoint(Checkpoint(contentsOf: path))
     return [file.metadata["model"], file.likelyModel].compactMap { $0 }.first { (try? entry(named: $0)) != nil }
   }
 }

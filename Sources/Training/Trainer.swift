@@ -46,7 +46,6 @@ public final class Trainer {
 
   /// A run that begins, in a directory that holds no other.
   ///
-  /// From here on the process keeps memory that is freed, for the next step (`keepFreedMemory`).
   /// - Throws: `ZooError`, `DatasetError`, `RecipeError`, `TrainingError`, and `CheckpointError` or `LoadError` where
   ///   there is a checkpoint to start from.
   public convenience init(_ settings: TrainingSettings, output path: String) throws {

@@ -21,10 +21,11 @@ extension AnyNetwork {
     return (network, report, true)
   }
 
-  /// A network whose feature maps are made by the weights of a checkpoint with this backbone: torchvision's, timm's ResNets, the papers' or one of this package, with whatever head. The head begins anew.
+  /// A network whose feature maps are made by the weights of a checkpoint with this backbone: torchvision's, timm's
+  /// ResNets, the papers' or one of this package, with whatever head. The head begins anew.
   ///
-  /// Loading is strict for the backbone's tensors. With a covariance head some backbones keep a higher resolution than the one
-  /// that was trained, which is said.
+  /// Loading is strict for the backbone's tensors. With a covariance head some backbones keep a higher resolution than
+  /// the one that was trained, which is said.
   /// - Parameters:
   ///   - asked: the network; class count, head and normalisation are as it says, flavour and input as the file.
   ///   - path: the file.

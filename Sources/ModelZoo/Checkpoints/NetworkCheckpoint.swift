@@ -87,7 +87,7 @@ struct NetworkCheckpoint {
     }
     var found = asked
     if architecture.release(asked.backbone, flavour: flavour) != nil { found.flavour = flavour }
-    found.input = statedInput(usual: architecture.input(asked.backbone, channels: stem[1])).transform
+    found.input = architecture.input(asked.backbone, channels: stem[1]).overridden(by: metadata).transform
     return found
   }
 
@@ -115,15 +115,10 @@ struct NetworkCheckpoint {
     return found
   }
 
-  /// What is usual for the network's input, as overridden by the file, and what the file says that cannot be.
-  private func statedInput(usual: EvaluationTransform) -> (transform: EvaluationTransform, unusable: [String]) {
-    usual.overridden(by: metadata)
-  }
-
   /// What the file says of its network that is impossible or not so, for the user to know.
   func contradictions(_ configuration: NetworkConfiguration) -> [String] {
     let usual = configuration.architecture.input(configuration.backbone, channels: configuration.inputChannels)
-    var keys = statedInput(usual: usual).unusable
+    var keys = usual.overridden(by: metadata).unusable
     for (key, value) in [
       ("classes", configuration.classes), ("input_channels", configuration.inputChannels),
       ("d", configuration.covariance?.dimension ?? 0),

@@ -17,13 +17,7 @@ extension AnyNetwork {
   ) throws -> (AnyNetwork, LoadReport) {
     let checkpoint = try Checkpoint(contentsOf: path)
     try checkpoint.verifyChecksums()
-    return try load(asked, from: try NetworkCheckpoint(checkpoint), adjust: adjust)
-  }
-
-  private static func load(
-    _ asked: NetworkConfiguration, from file: NetworkCheckpoint,
-    adjust: (inout NetworkConfiguration) throws -> Void = { _ in }
-  ) throws -> (AnyNetwork, LoadReport) {
+    let file = try NetworkCheckpoint(checkpoint)
     let found = try file.configuration(for: asked)
     var configuration = found
     let trained = try file.statedNormalization() ?? configuration.normalization
